@@ -1,0 +1,1 @@
+//! The center agent: one driver loop, store, artifact shelf, HTTP API.

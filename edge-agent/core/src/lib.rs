@@ -1,0 +1,1 @@
+//! The decisions of an edge, without I/O.

@@ -1,0 +1,1 @@
+//! The WebAssembly sandbox in which apps run.

@@ -1,0 +1,1 @@
+//! The edge agent: one driver loop around the edge's decisions.

@@ -1,0 +1,1 @@
+//! Scripts and their definitions: scanner, DTD, validator, event list, interpreter.

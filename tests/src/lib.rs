@@ -1,0 +1,1 @@
+//! Model broker, simulation, scenarios, end-to-end tests and benches.
