@@ -15,8 +15,8 @@ pub const KIND_BYTES_MAX: usize = 64;
 /// What was seen: `app.trap.unreachable`. Dotted segments of `a-z`, `0-9` and `-`, at most 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(transparent)]
-pub struct Kind(#[schemars(regex(pattern = "^[a-z0-9-]+(\\.[a-z0-9-]+)*$"))] String);
+#[schemars(extend("pattern" = "^[a-z0-9-]+(\\.[a-z0-9-]+)*$", "maxLength" = 64))]
+pub struct Kind(String);
 
 /// Text that is not a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -34,8 +34,8 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        #[schemars(transparent)]
-        pub struct $name(#[schemars(regex(pattern = "^[a-z0-9-]{1,64}$"))] String);
+        #[schemars(extend("pattern" = "^[a-z0-9-]{1,64}$"))]
+        pub struct $name(String);
 
         impl $name {
             /// Parses the id; refuses anything but 1 to 64 characters of `a-z`, `0-9` and `-`.
