@@ -4,6 +4,7 @@
 //! clock, a file or a socket, and signing takes the key that it is given. Text from outside is parsed once, here,
 //! into types that cannot hold anything illegal.
 
+pub mod app;
 pub mod fault;
 pub mod id;
 pub mod topic;

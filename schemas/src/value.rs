@@ -141,6 +141,45 @@ impl Type {
     }
 }
 
+impl Type {
+    /// Whether every value of `other` is also one of this type: whether what declares `other` may be handed to
+    /// what declares this.
+    pub fn admits(&self, other: &Type) -> bool {
+        match (self, other) {
+            (Type::Bool, Type::Bool) => true,
+            (Type::Integer { min, max }, Type::Integer { min: from, max: to }) => min <= from && max >= to,
+            (Type::Number { min, max }, Type::Number { min: from, max: to }) => {
+                within(*min, *max, *from, *to)
+            }
+            (Type::Number { min, max }, Type::Integer { min: from, max: to }) => {
+                within(*min, *max, Some(*from as f64), Some(*to as f64))
+            }
+            (Type::Text { max }, Type::Text { max: to }) => {
+                max.is_none_or(|max| to.is_some_and(|to| to <= max))
+            }
+            (Type::Text { max }, Type::Choice { of }) => {
+                max.is_none_or(|max| of.iter().all(|name| name.len() <= max as usize))
+            }
+            (Type::Choice { of }, Type::Choice { of: names }) => names.iter().all(|name| of.contains(name)),
+            (Type::List { of }, Type::List { of: other }) => of.admits(other),
+            (Type::Record { of }, Type::Record { of: others }) => {
+                let field =
+                    |(name, t): (&String, &Type)| others.get(name).is_some_and(|other| t.admits(other));
+                of.len() == others.len() && of.iter().all(field)
+            }
+            (Type::Option { of }, Type::Option { of: other }) => of.admits(other),
+            (Type::Option { of }, other) => of.admits(other),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the range `from..=to` lies in `min..=max`; an absent bound is an open end.
+fn within(min: Option<f64>, max: Option<f64>, from: Option<f64>, to: Option<f64>) -> bool {
+    min.is_none_or(|min| from.is_some_and(|from| from >= min))
+        && max.is_none_or(|max| to.is_some_and(|to| to <= max))
+}
+
 impl Value {
     /// The value as a number, if it is one.
     pub fn as_f64(&self) -> Option<f64> {
@@ -207,6 +246,25 @@ mod tests {
         let speed = Type::Choice { of: vec!["low".into(), "high".into()] };
         assert_eq!(speed.read("low"), Ok(Value::Text("low".into())));
         assert!(speed.read("fast").is_err());
+    }
+
+    #[test]
+    fn a_type_admits_what_lies_within_it() {
+        let whole = |min, max| Type::Integer { min, max };
+        let number = |min, max| Type::Number { min, max };
+        let choice = |of: &[&str]| Type::Choice { of: of.iter().map(ToString::to_string).collect() };
+        let option = |of: Type| Type::Option { of: Box::new(of) };
+        let any = number(None, None);
+        assert!(any.admits(&number(Some(1.0), None)) && any.admits(&whole(0, 9)));
+        assert!(!number(Some(1.0), None).admits(&any) && !whole(0, 9).admits(&any));
+        assert!(whole(0, 255).admits(&whole(1, 255)) && !whole(0, 255).admits(&whole(-1, 3)));
+        assert!(
+            choice(&["low", "high"]).admits(&choice(&["high"]))
+                && !choice(&["low"]).admits(&choice(&["high"]))
+        );
+        assert!(option(any.clone()).admits(&any) && !any.admits(&option(any.clone())));
+        assert!(Type::Text { max: None }.admits(&choice(&["low"])));
+        assert!(!Type::Text { max: Some(2) }.admits(&Type::Text { max: None }));
     }
 
     #[test]
