@@ -9,6 +9,9 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::countermeasure::{By, Measure};
+use crate::id::{AppId, CenterId, EdgeId, FaultId, ServiceId};
+
 /// The longest kind, in bytes.
 pub const KIND_BYTES_MAX: usize = 64;
 
@@ -77,4 +80,122 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The names of kinds that this build raises itself.
+pub mod kind {
+    /// A download that does not come, while a service waits for it.
+    pub const DOWNLOAD: &str = "app.download";
+    /// An app's files are not what was signed.
+    pub const MISMATCH: &str = "integrity.mismatch";
+    /// No machine code fits this edge, and it cannot make any.
+    pub const RUNTIME: &str = "app.runtime";
+    /// A release, script or list is not in the catalog, or not signed by a publisher.
+    pub const CATALOG: &str = "catalog.missing";
+    /// A script, definition or event list does not hold together.
+    pub const SCRIPT_INVALID: &str = "script.invalid";
+    /// A step event is not in the event list.
+    pub const SCRIPT_UNMAPPED: &str = "script.unmapped";
+    /// The disk takes no more.
+    pub const STORAGE_FULL: &str = "storage.full";
+    /// A center holds other records at the same positions: this disk was restored or cloned.
+    pub const JOURNAL_FORK: &str = "journal.fork";
+}
+
+impl Kind {
+    /// The cause of which nobody knows more.
+    pub fn unidentified() -> Self {
+        Self("unidentified".to_owned())
+    }
+
+    /// A kind of this build, by its constant; text that is no kind becomes `unnamed`.
+    pub fn of(name: &str) -> Self {
+        name.parse().unwrap_or_else(|_| Self("unnamed".to_owned()))
+    }
+}
+
+/// A fault as its edge saw it: the body of a lane 0 record, and what a center answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The fault, the same from its opening to its closing.
+    pub fault: FaultId,
+    /// What was seen.
+    pub kind: Kind,
+    /// The app it was seen in, or `system`.
+    pub app: AppId,
+    /// The service that was running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceId>,
+    /// Where in the script: `line:column event`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// What was said, for people; at most 1,024 characters.
+    pub message: String,
+    /// Where in the app, innermost first; at most 32 lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<String>,
+    /// Which attempt at curing it is due, from 1; faults cured within the rule's window count.
+    pub attempt: u32,
+    /// How often it was seen since it opened.
+    pub count: u32,
+    /// What was tried, in order.
+    pub tried: Vec<Measure>,
+    /// The version of the countermeasures that the edge holds.
+    pub list_ver: u64,
+    /// Whether the edge decides about it alone.
+    pub by: By,
+}
+
+/// How a fault ended: the body of a lane 0 record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Closed {
+    /// The fault.
+    pub fault: FaultId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its app.
+    pub app: AppId,
+    /// How it ended.
+    pub how: How,
+    /// The last measure, if any was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<Measure>,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// How long it was open, in milliseconds of running time.
+    pub open_ms: u64,
+}
+
+/// How a fault ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The service ran through after the measure.
+    Cured,
+    /// What it concerned is no longer desired.
+    Moot,
+}
+
+/// On `to/<e>/answer`, signed by the center. A pure function of the list and the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Version of this message's form: 1.
+    pub v: u32,
+    /// The edge.
+    pub edge: EdgeId,
+    /// The fault.
+    pub fault: FaultId,
+    /// The attempt that it is for.
+    pub attempt: u32,
+    /// The version of the list that gave it.
+    pub list_ver: u64,
+    /// Why it happened: identified, or `unidentified`.
+    pub cause: Kind,
+    /// What to do.
+    pub measure: Measure,
+    /// The center.
+    pub center: CenterId,
 }

@@ -5,11 +5,23 @@
 //! into types that cannot hold anything illegal.
 
 pub mod app;
+pub mod command;
+pub mod countermeasure;
+pub mod desired;
+pub mod digest;
 pub mod fault;
+pub mod fleet;
 pub mod id;
+pub mod journal;
+pub mod release;
+pub mod report;
+pub mod sign;
+pub mod time;
 pub mod topic;
 pub mod value;
 
+pub use digest::{Artifact, Digest};
 pub use id::*;
+pub use sign::Signed;
 pub use topic::Topic;
 pub use value::{Type, Value};

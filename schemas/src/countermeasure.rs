@@ -1,0 +1,252 @@
+//! The list of countermeasures: what to do about a fault, by kind, app, cause and how often it was tried.
+//!
+//! One pure function, [`Countermeasures::answer`], is the fault desk's answer at the center and what an edge falls
+//! back on when no center answers: the same list and the same record give the same measure everywhere.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Kind;
+use crate::id::AppId;
+
+/// The most rules, and the most causes, of one list.
+pub const RULES_MAX: usize = 256;
+
+/// The most measures of one rule.
+pub const MEASURES_MAX: usize = 16;
+
+/// The list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Countermeasures {
+    /// Raised by the center each time that the list is replaced. A file that is handed in may leave it out.
+    #[serde(default)]
+    pub version: u64,
+    /// How causes are told; the first that fits is the cause.
+    #[serde(default, rename = "cause")]
+    pub causes: Vec<CauseRule>,
+    /// What is done; the first rule that fits holds.
+    #[serde(default, rename = "rule")]
+    pub rules: Vec<Rule>,
+}
+
+/// How a cause is told from the record of a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CauseRule {
+    /// The cause that it identifies.
+    pub cause: Kind,
+    /// Kinds of fault: a name, `name.*` or `*`.
+    pub kind: String,
+    /// The app; none means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppId>,
+    /// What the fault's message contains; none means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What is done about faults that fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Kinds of fault: a name, `name.*` or `*`.
+    pub kind: String,
+    /// The app; none means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppId>,
+    /// The cause: a name, `name.*`, or `unidentified`; none means any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Who decides: the center, or the edge by itself.
+    #[serde(default)]
+    pub by: By,
+    /// For how long a fault that was cured counts when the next one like it is treated, in seconds.
+    #[serde(default = "window_s")]
+    pub window_s: u32,
+    /// The measures, the mildest first. A fault that goes on gets the next one; at the end, the last one again.
+    pub measures: Vec<Measure>,
+}
+
+fn window_s() -> u32 {
+    600
+}
+
+/// Who decides about a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// A center answers; the edge decides alone only when none does.
+    #[default]
+    Center,
+    /// The edge decides at once, and reports what it did.
+    Edge,
+}
+
+/// A measure against a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Start the app anew, with fresh memory.
+    Restart,
+    /// Throw the installed files away, download and verify them again, start anew.
+    Reinstall,
+    /// Put the alternate in its place: another maker's program for the same operations.
+    Replace,
+    /// Let the app run no more until a person releases it; services that need it wait.
+    Quarantine,
+    /// Change nothing and tell a person.
+    Tell,
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Measure::Restart => "restart",
+            Measure::Reinstall => "reinstall",
+            Measure::Replace => "replace",
+            Measure::Quarantine => "quarantine",
+            Measure::Tell => "tell",
+        })
+    }
+}
+
+/// What is asked of the list: the record of a fault, as far as the answer depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// What was seen.
+    pub kind: &'a Kind,
+    /// The app it was seen in.
+    pub app: &'a AppId,
+    /// The fault's message.
+    pub message: &'a str,
+    /// Which attempt this is, from 1; cured faults within the rule's window count.
+    pub attempt: u32,
+}
+
+/// What the list says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Why: identified, or `unidentified`.
+    pub cause: Kind,
+    /// What to do.
+    pub measure: Measure,
+    /// Who decides it.
+    pub by: By,
+}
+
+/// What is wrong with a list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ListError(pub String);
+
+impl Countermeasures {
+    /// The cause of a fault, as far as the list can tell.
+    pub fn cause(&self, question: &Question<'_>) -> Kind {
+        let fits = |rule: &&CauseRule| {
+            question.kind.is_in(&rule.kind)
+                && rule.app.as_ref().is_none_or(|app| app == question.app)
+                && rule.message.as_ref().is_none_or(|part| question.message.contains(part.as_str()))
+        };
+        self.causes.iter().find(fits).map_or_else(Kind::unidentified, |rule| rule.cause.clone())
+    }
+
+    /// The rule that holds for a fault of this cause.
+    pub fn rule(&self, question: &Question<'_>, cause: &Kind) -> Option<&Rule> {
+        self.rules.iter().find(|rule| {
+            question.kind.is_in(&rule.kind)
+                && rule.app.as_ref().is_none_or(|app| app == question.app)
+                && rule.cause.as_ref().is_none_or(|pattern| cause.is_in(pattern))
+        })
+    }
+
+    /// What to do: the rule's measure for this attempt. A fault that no rule fits is told to a person.
+    pub fn answer(&self, question: &Question<'_>) -> Answered {
+        let cause = self.cause(question);
+        let Some(rule) = self.rule(question, &cause) else {
+            return Answered { cause, measure: Measure::Tell, by: By::Center };
+        };
+        let rung = question.attempt.saturating_sub(1) as usize;
+        let measure = rule.measures.get(rung).or(rule.measures.last()).copied().unwrap_or(Measure::Tell);
+        Answered { cause, measure, by: rule.by }
+    }
+
+    /// Whether the list can be used: bounds, patterns, no rule without a measure. All errors, not the first.
+    pub fn check(&self) -> Result<(), Vec<ListError>> {
+        let mut errors = Vec::new();
+        let mut wrong = |text: String| errors.push(ListError(text));
+        if self.rules.len() > RULES_MAX || self.causes.len() > RULES_MAX {
+            wrong(format!("more than {RULES_MAX} rules or causes"));
+        }
+        for (at, rule) in self.rules.iter().enumerate() {
+            let at = at + 1;
+            if !is_pattern(&rule.kind) {
+                wrong(format!("rule {at}: kind {:?} is not a name, name.* or *", rule.kind));
+            }
+            if rule.cause.as_ref().is_some_and(|cause| !is_pattern(cause)) {
+                wrong(format!("rule {at}: cause {:?} is not a name, name.* or *", rule.cause));
+            }
+            if rule.measures.is_empty() || rule.measures.len() > MEASURES_MAX {
+                wrong(format!("rule {at}: {} measures, not 1 to {MEASURES_MAX}", rule.measures.len()));
+            }
+        }
+        for (at, cause) in self.causes.iter().enumerate() {
+            if !is_pattern(&cause.kind) {
+                wrong(format!("cause {}: kind {:?} is not a name, name.* or *", at + 1, cause.kind));
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+fn is_pattern(text: &str) -> bool {
+    let stem = text.strip_suffix(".*").unwrap_or(text);
+    text == "*" || stem.parse::<Kind>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(kind: &str, measures: &[Measure]) -> Rule {
+        let measures = measures.to_vec();
+        Rule { kind: kind.into(), app: None, cause: None, by: By::Center, window_s: 60, measures }
+    }
+
+    fn ask(list: &Countermeasures, kind: &str, attempt: u32) -> Answered {
+        let (kind, app) = (kind.parse().unwrap(), AppId::new("a").unwrap());
+        list.answer(&Question { kind: &kind, app: &app, message: "reading 999 implausible", attempt })
+    }
+
+    #[test]
+    fn measures_escalate_and_the_last_one_stays() {
+        let rules = vec![rule("app.trap.*", &[Measure::Restart, Measure::Replace])];
+        let list = Countermeasures { rules, ..Countermeasures::default() };
+        let measures: Vec<_> = (0..5).map(|n| ask(&list, "app.trap.unreachable", n).measure).collect();
+        assert_eq!(measures[..3], [Measure::Restart, Measure::Restart, Measure::Replace]);
+        assert_eq!(measures[3..], [Measure::Replace, Measure::Replace]);
+        assert_eq!(ask(&list, "storage.full", 1).measure, Measure::Tell);
+    }
+
+    #[test]
+    fn an_identified_cause_has_a_rule_of_its_own() {
+        let cause = "equipment.nonsense".parse().unwrap();
+        let causes =
+            vec![CauseRule { cause, kind: "app.*".into(), app: None, message: Some("implausible".into()) }];
+        let known = Rule { cause: Some("equipment.*".into()), ..rule("*", &[Measure::Replace]) };
+        let unknown = Rule { cause: Some("unidentified".into()), ..rule("*", &[Measure::Restart]) };
+        let list = Countermeasures { version: 1, causes, rules: vec![known, unknown] };
+        assert_eq!(ask(&list, "app.error", 1).measure, Measure::Replace);
+        assert_eq!(ask(&list, "script.invalid", 1).cause, Kind::unidentified());
+        assert_eq!(ask(&list, "script.invalid", 1).measure, Measure::Restart);
+    }
+
+    #[test]
+    fn every_fault_of_a_list_is_named() {
+        let rules = vec![rule("app*", &[Measure::Tell]), rule("a", &[])];
+        let list = Countermeasures { rules, ..Countermeasures::default() };
+        assert_eq!(list.check().unwrap_err().len(), 2);
+    }
+}
