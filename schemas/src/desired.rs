@@ -133,6 +133,8 @@ pub struct Service {
     pub apps: BTreeMap<AppId, Digest>,
     /// When it runs.
     pub trigger: Trigger,
+    /// Grows each time that a person starts it: what runs once runs once for each of these.
+    pub started: u64,
 }
 
 /// When a service runs.
