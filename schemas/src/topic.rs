@@ -170,6 +170,27 @@ impl Topic {
             _ => Writer::Centers,
         }
     }
+
+    /// Whether messages here are signed by their writer and worth nothing without it. What is for people alone is
+    /// not, nor is a chunk: its digest is its proof.
+    pub fn is_signed(&self) -> bool {
+        match self {
+            Topic::Edge(_, rest) => matches!(
+                rest,
+                EdgeTopic::Status
+                    | EdgeTopic::Inventory
+                    | EdgeTopic::Journal(_)
+                    | EdgeTopic::Want
+                    | EdgeTopic::Request(_)
+                    | EdgeTopic::Reply(_)
+            ),
+            Topic::Center(_, rest) => *rest == CenterTopic::Status,
+            Topic::To(..) | Topic::Catalog(_) | Topic::Intent(..) | Topic::Gate(_) | Topic::Peer(_) => true,
+            Topic::Maker(..) => true,
+            Topic::App(_) | Topic::Script(_) | Topic::Rollout(_) | Topic::Advisory(_) => false,
+            Topic::Distribution(..) | Topic::Blob(_) | Topic::Local(..) => false,
+        }
+    }
 }
 
 /// The filter for all that one edge must hear besides what is for all: `fleet/v1/to/<e>/#`.
