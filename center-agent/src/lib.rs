@@ -1,1 +1,3 @@
 //! The center agent: one driver loop, store, artifact shelf, HTTP API.
+
+pub mod api;

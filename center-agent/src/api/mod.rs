@@ -1,0 +1,3 @@
+//! The HTTP API: what an operator's command line speaks to.
+
+pub mod types;
