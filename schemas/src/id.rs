@@ -89,6 +89,8 @@ id!(/// An app: all releases of one maker's program for one job.
     AppId, "an app id");
 id!(/// A script.
     ScriptId, "a script id");
+id!(/// A script definition: what scripts may say.
+    DefinitionId, "a definition id");
 id!(/// An event list: step event to operation.
     EventsId, "an event list id");
 id!(/// A service: a script, its event list and its trigger.

@@ -1,0 +1,152 @@
+//! A place in a text that moves forward: what the scanner and the definition's parser read with.
+//!
+//! A cursor over the replacement text of an entity stands still at the reference to it, so whatever is wrong in
+//! there is shown at a place that exists in the file.
+
+use std::rc::Rc;
+
+use crate::diagnostic::{Position, Problem, fail};
+use crate::limit::NAME_BYTES_MAX;
+use crate::text::{is_name_char, is_name_start, is_white};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Cursor {
+    text: Rc<str>,
+    offset: usize,
+    at: Position,
+    still: bool,
+}
+
+impl Cursor {
+    /// At the beginning of a file.
+    pub fn new(text: &str) -> Self {
+        Self { text: text.into(), offset: 0, at: Position::START, still: false }
+    }
+
+    /// At the beginning of a text that stands for the reference at this place.
+    pub fn standing_for(text: Rc<str>, at: Position) -> Self {
+        Self { text, offset: 0, at, still: true }
+    }
+
+    pub fn at(&self) -> Position {
+        self.at
+    }
+
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    fn rest(&self) -> &str {
+        self.text.get(self.offset..).unwrap_or_default()
+    }
+
+    pub fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    /// The character behind the next one.
+    pub fn peek_second(&self) -> Option<char> {
+        self.rest().chars().nth(1)
+    }
+
+    pub fn looks_at(&self, literal: &str) -> bool {
+        self.rest().starts_with(literal)
+    }
+
+    fn pass(&mut self, passed: &str) {
+        self.offset += passed.len();
+        if !self.still {
+            self.at = passed.chars().fold(self.at, Position::after);
+        }
+    }
+
+    /// Passes one character.
+    pub fn bump(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.pass(c.encode_utf8(&mut [0; 4]));
+        Some(c)
+    }
+
+    /// Passes this literal, if it is next.
+    pub fn eat(&mut self, literal: &str) -> bool {
+        let eaten = self.looks_at(literal);
+        if eaten {
+            self.pass(literal);
+        }
+        eaten
+    }
+
+    /// Passes characters while they are of a kind.
+    pub fn take_while(&mut self, kind: impl Fn(char) -> bool) -> String {
+        let taken: String = self.rest().chars().take_while(|c| kind(*c)).collect();
+        self.pass(&taken);
+        taken
+    }
+
+    /// Passes everything up to this literal and the literal too; nothing if there is no such literal.
+    pub fn take_through(&mut self, literal: &str) -> Option<String> {
+        let taken = self.rest().split_once(literal)?.0.to_owned();
+        self.pass(&taken);
+        self.pass(literal);
+        Some(taken)
+    }
+
+    /// Passes white space; whether there was any.
+    pub fn white(&mut self) -> bool {
+        let before = self.offset;
+        while self.peek().is_some_and(is_white) {
+            self.bump();
+        }
+        self.offset > before
+    }
+
+    /// Passes a name: without `:`, which this package refuses in every name.
+    pub fn name(&mut self, what: &str) -> Result<String, Problem> {
+        let at = self.at;
+        if !self.peek().is_some_and(is_name_start) {
+            return fail(at, format!("expected {what}, found {}", self.found()));
+        }
+        let name = self.take_while(is_name_char);
+        if name.len() > NAME_BYTES_MAX {
+            return fail(at, format!("a name is longer than {NAME_BYTES_MAX} bytes"));
+        }
+        if name.contains(':') {
+            return fail(at, format!("`{name}`: a `:` in a name is not supported"));
+        }
+        Ok(name)
+    }
+
+    /// Passes this literal or says what stands in its place.
+    pub fn expect(&mut self, literal: &str) -> Result<(), Problem> {
+        match self.eat(literal) {
+            true => Ok(()),
+            false => fail(self.at, format!("expected `{literal}`, found {}", self.found())),
+        }
+    }
+
+    /// The next character in words, for a message.
+    pub fn found(&self) -> String {
+        self.peek().map_or("the end of the text".to_owned(), |c| format!("`{}`", c.escape_debug()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_the_limit_is_read_and_a_longer_one_is_not() {
+        let name = "n".repeat(NAME_BYTES_MAX);
+        assert_eq!(Cursor::new(&name).name("a name").unwrap(), name);
+        let problem = Cursor::new(&format!("{name}n")).name("a name").unwrap_err();
+        assert_eq!(problem.message, "a name is longer than 256 bytes");
+    }
+
+    #[test]
+    fn a_replacement_text_stands_where_its_reference_does() {
+        let at = Position { line: 3, col: 7 };
+        let mut cursor = Cursor::standing_for("a\nb".into(), at);
+        assert_eq!(cursor.take_through("b").as_deref(), Some("a\n"));
+        assert_eq!(cursor.at(), at);
+    }
+}

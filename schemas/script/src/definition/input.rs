@@ -1,0 +1,156 @@
+//! The text of a definition with its parameter entities put in where they are referred to (XML 1.0, fifth edition,
+//! 4.4.8 and 4.4.5).
+//!
+//! References are followed between declarations and between the words of a declaration, with a space on either
+//! side, and within the values of entities as they stand. How much they put in, and how deep they nest, is bounded;
+//! an entity that contains itself meets the second bound.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::cursor::Cursor;
+use crate::diagnostic::{Position, Problem, fail};
+use crate::limit::{ENTITY_DEPTH_MAX, EXPANSION_BYTES_MAX};
+use crate::literal::{quote, reference};
+use crate::text::{is_name_start, is_white};
+
+pub(crate) struct Input {
+    file: Cursor,
+    /// The entities that are being read, the innermost last.
+    stack: Vec<(Frame, Cursor)>,
+    entities: BTreeMap<String, Rc<str>>,
+    expansions: usize,
+    expanded_bytes: usize,
+}
+
+/// Which text a character comes from: the file (0) or one expansion of an entity. What begins in one may not end
+/// in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame(usize);
+
+impl Input {
+    pub fn new(text: &str) -> Self {
+        Self {
+            file: Cursor::new(text),
+            stack: Vec::new(),
+            entities: BTreeMap::new(),
+            expansions: 0,
+            expanded_bytes: 0,
+        }
+    }
+
+    /// The innermost text that is not at its end. A literal is read from here, so it ends where it began.
+    pub fn cursor(&mut self) -> &mut Cursor {
+        while self.stack.last().is_some_and(|(_, cursor)| cursor.peek().is_none()) {
+            self.stack.pop();
+        }
+        self.stack.last_mut().map_or(&mut self.file, |(_, cursor)| cursor)
+    }
+
+    /// The text that the next character comes from.
+    pub fn frame(&mut self) -> Frame {
+        self.cursor();
+        self.stack.last().map_or(Frame(0), |(frame, _)| *frame)
+    }
+
+    pub fn at(&mut self) -> Position {
+        self.cursor().at()
+    }
+
+    pub fn peek(&mut self) -> Option<char> {
+        self.cursor().peek()
+    }
+
+    /// Passes white space and puts in what is referred to; whether there was any of either.
+    pub fn white(&mut self) -> Result<bool, Problem> {
+        let mut parted = false;
+        loop {
+            let cursor = self.cursor();
+            match cursor.peek() {
+                Some(c) if is_white(c) => drop(cursor.white()),
+                Some('%') if cursor.peek_second().is_some_and(is_name_start) => {
+                    let at = cursor.at();
+                    let text = self.entity(self.stack.len())?;
+                    self.expansions += 1;
+                    let padded = format!(" {text} ").into();
+                    self.stack.push((Frame(self.expansions), Cursor::standing_for(padded, at)));
+                }
+                _ => return Ok(parted),
+            }
+            parted = true;
+        }
+    }
+
+    /// Declares an entity, unless it already is: the first declaration holds.
+    pub fn declare(&mut self, name: String, text: String) {
+        self.entities.entry(name).or_insert(text.into());
+    }
+
+    /// Passes the value of an entity with its quotes; returns it with its references put in.
+    pub fn entity_value(&mut self) -> Result<String, Problem> {
+        let start = self.at();
+        let quote = quote(self.cursor())?;
+        let Some(raw) = self.cursor().take_through(quote.encode_utf8(&mut [0; 4])) else {
+            return fail(start, "this value is never closed");
+        };
+        let mut value = String::new();
+        self.put_in(Cursor::standing_for(raw.into(), start), 0, &mut value)?;
+        Ok(value)
+    }
+
+    fn put_in(&mut self, mut raw: Cursor, depth: usize, value: &mut String) -> Result<(), Problem> {
+        while let Some(c) = raw.peek() {
+            if c == '%' {
+                let text = self.referred(&mut raw, depth)?;
+                self.put_in(Cursor::standing_for(text, raw.at()), depth + 1, value)?;
+            } else if raw.looks_at("&#") {
+                value.push(reference(&mut raw)?);
+            } else {
+                value.extend(raw.bump());
+            }
+        }
+        Ok(())
+    }
+
+    fn entity(&mut self, depth: usize) -> Result<Rc<str>, Problem> {
+        let mut cursor = self.cursor().clone();
+        let text = self.referred(&mut cursor, depth)?;
+        *self.cursor() = cursor;
+        Ok(text)
+    }
+
+    /// Passes `%name;`; returns what it stands for.
+    fn referred(&mut self, cursor: &mut Cursor, depth: usize) -> Result<Rc<str>, Problem> {
+        let at = cursor.at();
+        cursor.expect("%")?;
+        let name = cursor.name("the name of a parameter entity")?;
+        cursor.expect(";")?;
+        let Some(text) = self.entities.get(&name) else {
+            return fail(at, format!("the parameter entity %{name}; is not declared"));
+        };
+        if depth >= ENTITY_DEPTH_MAX {
+            return fail(
+                at,
+                format!("%{name}; nests entities deeper than {ENTITY_DEPTH_MAX}, or contains itself"),
+            );
+        }
+        self.expanded_bytes += text.len();
+        if self.expanded_bytes > EXPANSION_BYTES_MAX {
+            return fail(at, format!("parameter entities put in more than {EXPANSION_BYTES_MAX} bytes"));
+        }
+        Ok(Rc::clone(text))
+    }
+
+    /// Leaves every entity and goes on at the file's next `<!`, which is not before `offset`.
+    pub fn resume_behind(&mut self, offset: usize) {
+        self.stack.clear();
+        while self.file.peek().is_some() && (self.file.offset() <= offset || !self.file.looks_at("<!")) {
+            self.file.bump();
+        }
+    }
+
+    /// How much of the file was read, in bytes.
+    pub fn offset(&self) -> usize {
+        self.file.offset()
+    }
+}

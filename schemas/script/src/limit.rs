@@ -1,0 +1,47 @@
+//! How much of anything is read. What lies beyond is refused with a diagnostic that names the limit.
+
+/// The largest script, in bytes.
+pub const SCRIPT_BYTES_MAX: usize = 1 << 20;
+
+/// The largest definition, in bytes.
+pub const DEFINITION_BYTES_MAX: usize = 256 << 10;
+
+/// The largest event list, in bytes.
+pub const EVENT_LIST_BYTES_MAX: usize = 256 << 10;
+
+/// The longest name of an element, attribute, entity or processing instruction, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// The most elements in a script. A plan has at most three steps for each, and one more for each run of text.
+pub const ELEMENTS_MAX: usize = 16_384;
+
+/// The deepest nesting of elements in a script, the root being 1. The tree's parser is quadratic in depth.
+pub const DEPTH_MAX: usize = 64;
+
+/// The most attributes of one element, written or declared. The tree's parser is quadratic in them.
+pub const ATTRIBUTES_MAX: usize = 64;
+
+/// The most elements that a definition declares.
+pub const DECLARATIONS_MAX: usize = 1024;
+
+/// The deepest nesting of parentheses in a content model.
+pub const MODEL_DEPTH_MAX: usize = 32;
+
+/// The most transitions that are made for all content models of a definition together. A model with `n` names can
+/// need `n²` of them.
+pub const TRANSITIONS_MAX: usize = 1 << 18;
+
+/// The deepest nesting of parameter entities; one that contains itself meets it too.
+pub const ENTITY_DEPTH_MAX: usize = 16;
+
+/// The most bytes that all references to parameter entities of a definition may put in together.
+pub const EXPANSION_BYTES_MAX: usize = 1 << 20;
+
+/// The most diagnostics that are listed; one more says how many were left out.
+pub const DIAGNOSTICS_MAX: usize = 100;
+
+/// The most alternatives that a diagnostic names after `expected`.
+pub const EXPECTED_MAX: usize = 8;
+
+/// The most characters of a script's or definition's own text that a diagnostic shows.
+pub const SHOWN_CHARS_MAX: usize = 60;

@@ -1,0 +1,167 @@
+//! What scripts and definitions write alike: references, attribute values, comments, processing instructions and
+//! the declaration at the beginning (XML 1.0, fifth edition, 2.3, 2.5, 2.6, 2.8, 3.3.3, 4.1 and 4.3.1).
+//!
+//! Refuses by name: every general entity but the five that XML itself declares, encodings other than UTF-8, and
+//! `standalone="yes"`, which would deny the definition.
+
+use crate::cursor::Cursor;
+use crate::diagnostic::{Problem, Report, fail, shown};
+use crate::text::{is_char, is_name_char, is_white};
+
+/// Passes a reference to a character, from its `&` to its `;`.
+pub(crate) fn reference(cursor: &mut Cursor) -> Result<char, Problem> {
+    let at = cursor.at();
+    cursor.expect("&")?;
+    let number = cursor.eat("#");
+    let radix = if number && cursor.eat("x") { 16 } else { 10 };
+    let name = cursor.take_while(is_name_char);
+    if name.is_empty() || !cursor.eat(";") {
+        return fail(at, "a reference is not complete; a `&` of its own is written `&amp;`");
+    }
+    if number {
+        let code = Some(&name).filter(|digits| digits.chars().all(|c| c.is_digit(radix)));
+        let c = code.and_then(|digits| u32::from_str_radix(digits, radix).ok()).and_then(char::from_u32);
+        return match c.filter(|c| is_char(*c)) {
+            Some(c) => Ok(c),
+            None => {
+                fail(at, format!("a reference to {}, which is not a character that is allowed", shown(&name)))
+            }
+        };
+    }
+    match name.as_str() {
+        "amp" => Ok('&'),
+        "lt" => Ok('<'),
+        "gt" => Ok('>'),
+        "apos" => Ok('\''),
+        "quot" => Ok('"'),
+        _ => fail(at, format!("general entities are not supported: {}", shown(&format!("&{name};")))),
+    }
+}
+
+/// Passes the opening quote; returns it.
+pub(crate) fn quote(cursor: &mut Cursor) -> Result<char, Problem> {
+    match cursor.peek() {
+        Some(quote @ ('"' | '\'')) => {
+            cursor.bump();
+            Ok(quote)
+        }
+        _ => fail(cursor.at(), format!("expected a quoted value, found {}", cursor.found())),
+    }
+}
+
+/// Passes an attribute's value with its quotes; literal white space becomes spaces.
+pub(crate) fn attribute_value(cursor: &mut Cursor, report: &mut Report) -> Result<String, Problem> {
+    let start = cursor.at();
+    let quote = quote(cursor)?;
+    let mut value = String::new();
+    loop {
+        match cursor.peek() {
+            None => return fail(start, "this value is never closed"),
+            Some('<') => return fail(cursor.at(), "a `<` in a value is written `&lt;`"),
+            Some('&') => match reference(cursor) {
+                Ok(c) => value.push(c),
+                Err(problem) => report.problem(problem),
+            },
+            Some(c) => {
+                cursor.bump();
+                match c {
+                    c if c == quote => return Ok(value),
+                    c if is_white(c) => value.push(' '),
+                    c => value.push(c),
+                }
+            }
+        }
+    }
+}
+
+/// Passes a comment, from its `<!--` to its `-->`.
+pub(crate) fn comment(cursor: &mut Cursor) -> Result<(), Problem> {
+    let start = cursor.at();
+    cursor.expect("<!--")?;
+    if cursor.take_through("--").is_none() {
+        return fail(start, "this comment is never closed");
+    }
+    match cursor.eat(">") {
+        true => Ok(()),
+        false => fail(cursor.at(), "`--` is not allowed within a comment"),
+    }
+}
+
+/// Passes a processing instruction, from its `<?` to its `?>`. Nothing is processed.
+pub(crate) fn instruction(cursor: &mut Cursor) -> Result<(), Problem> {
+    let start = cursor.at();
+    cursor.expect("<?")?;
+    let target = cursor.name("the name of a processing instruction")?;
+    if target.eq_ignore_ascii_case("xml") {
+        return fail(
+            start,
+            format!("`<?{target}` is allowed only as the XML declaration, at the very beginning"),
+        );
+    }
+    if cursor.eat("?>") {
+        return Ok(());
+    }
+    if !cursor.white() {
+        return fail(cursor.at(), format!("expected white space or `?>`, found {}", cursor.found()));
+    }
+    match cursor.take_through("?>") {
+        Some(_) => Ok(()),
+        None => fail(start, "this processing instruction is never closed"),
+    }
+}
+
+/// What a text is, as far as its declaration differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Script,
+    Definition,
+}
+
+/// Passes `<?xml version="1.0" encoding="UTF-8"?>`, if that is next.
+pub(crate) fn declaration(cursor: &mut Cursor, kind: Kind) -> Result<(), Problem> {
+    let mut ahead = cursor.clone();
+    if !ahead.eat("<?xml") || !ahead.peek().is_some_and(is_white) {
+        return Ok(());
+    }
+    *cursor = ahead;
+    let at = cursor.at();
+    let version = pseudo_attribute(cursor, "version")?;
+    if !version.as_deref().map_or(kind == Kind::Definition, is_version) {
+        return fail(at, "expected ` version=\"1.0\"`");
+    }
+    let encoding = pseudo_attribute(cursor, "encoding")?;
+    if !encoding.as_deref().map_or(kind == Kind::Script, |name| name.eq_ignore_ascii_case("UTF-8")) {
+        return fail(at, "expected ` encoding=\"UTF-8\"`: no other encoding is supported");
+    }
+    let standalone = if kind == Kind::Script { pseudo_attribute(cursor, "standalone")? } else { None };
+    if standalone.is_some_and(|word| word != "no") {
+        return fail(
+            at,
+            "expected ` standalone=\"no\"` or nothing: a script always depends on its definition",
+        );
+    }
+    cursor.white();
+    cursor.expect("?>")
+}
+
+fn is_version(text: &str) -> bool {
+    text.strip_prefix("1.")
+        .is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn pseudo_attribute(cursor: &mut Cursor, name: &str) -> Result<Option<String>, Problem> {
+    let mut ahead = cursor.clone();
+    if !(ahead.white() && ahead.eat(name)) {
+        return Ok(None);
+    }
+    *cursor = ahead;
+    cursor.white();
+    cursor.expect("=")?;
+    cursor.white();
+    let start = cursor.at();
+    let quote = quote(cursor)?;
+    match cursor.take_through(quote.encode_utf8(&mut [0; 4])) {
+        Some(value) => Ok(Some(value)),
+        None => fail(start, "this value is never closed"),
+    }
+}
