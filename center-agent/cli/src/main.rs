@@ -1,2 +1,31 @@
 //! The operator's command line, and the binary that can be every part of Flotilla.
-fn main() {}
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage. Whoever closes standard output has seen enough, and that
+//! is no failure.
+
+mod args;
+mod client;
+mod countermeasures;
+mod edges;
+mod events;
+mod faults;
+mod fleet;
+mod output;
+mod record;
+mod service;
+mod toml_file;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match args::Flotilla::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}

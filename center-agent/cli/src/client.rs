@@ -1,0 +1,255 @@
+//! The center's HTTP API, as the operator's commands call it.
+//!
+//! The token is read from a file and travels in the `Authorization` header only. Nothing is retried: every request
+//! may be repeated by the person who made it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use center_agent::api::types::{BlobStored, ErrorBody};
+use clap::Args;
+use flotilla_schemas::Digest;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use crate::toml_file::read_bounded;
+
+/// Where the center listens when nobody says.
+pub const API: &str = "http://127.0.0.1:8080";
+
+/// The environment's word for `--api`.
+pub const API_ENV: &str = "FLOTILLA_API";
+
+/// The environment's word for `--token-file`.
+pub const TOKEN_FILE_ENV: &str = "FLOTILLA_TOKEN_FILE";
+
+/// The longest that a request may take: a center proves a release anew before it answers.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The largest token file, in bytes.
+const TOKEN_BYTES_MAX: u64 = 4096;
+
+/// Which center, and the right to speak to it.
+#[derive(Debug, Clone, Args)]
+pub struct Api {
+    /// The center's HTTP API [env: FLOTILLA_API] [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    pub api: Option<String>,
+    /// The file with the center's token, DATA/api.token of its data folder [env: FLOTILLA_TOKEN_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Why the center did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is no URL that can be spoken to.
+    #[error("use {0:?} as the center's address: it is not of the form http://HOST:PORT")]
+    Url(String),
+    /// Nobody said which token.
+    #[error(
+        "find the center's token: pass --token-file FILE or set {TOKEN_FILE_ENV}; the file is api.token in the \
+         center's data folder (what `flotilla center --data` names)"
+    )]
+    NoToken,
+    /// The token file could not be read, or holds no token.
+    #[error("read the center's token from {path}")]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// No answer.
+    #[error(
+        "reach the center at {api}: {cause}; is it running there? (--api URL or {API_ENV} names another)"
+    )]
+    Unreachable {
+        /// The center's address.
+        api: String,
+        /// Why.
+        cause: Box<ureq::Error>,
+    },
+    /// The center said no.
+    #[error("{what}: {refusal}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// Its reasons.
+        refusal: Refusal,
+    },
+    /// The answer is not of the expected form.
+    #[error("understand the center's answer to {what}: is it of another version? ({cause})")]
+    Answer {
+        /// What was asked for.
+        what: String,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Why the center's answer is not on the screen.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is none.
+    #[error(transparent)]
+    Center(#[from] ClientError),
+    /// Standard output is gone.
+    #[error("print")]
+    Print(#[from] io::Error),
+}
+
+/// A center's no.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// Its reasons.
+    pub body: ErrorBody,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.body.error)?;
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            write!(f, "; is it the api.token of this center?")?;
+        }
+        self.body.details.iter().try_for_each(|detail| write!(f, "\n  {detail}"))
+    }
+}
+
+/// A center that can be spoken to.
+#[derive(Debug, Clone)]
+pub struct Client {
+    api: String,
+    token: String,
+    agent: Agent,
+}
+
+impl Api {
+    /// Reads the token. Whether the center answers shows with the first request.
+    pub fn client(&self) -> Result<Client, ClientError> {
+        let api = self.api.clone().or_else(|| std::env::var(API_ENV).ok()).unwrap_or_else(|| API.to_owned());
+        let api = api.trim_end_matches('/').to_owned();
+        if !api.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.contains('/')) {
+            return Err(ClientError::Url(api));
+        }
+        let path = self.token_file.clone().or_else(|| std::env::var_os(TOKEN_FILE_ENV).map(PathBuf::from));
+        let path = path.ok_or(ClientError::NoToken)?;
+        let token = read_token(&path).map_err(|cause| ClientError::Token { path, cause })?;
+        let config =
+            Agent::config_builder().http_status_as_error(false).timeout_global(Some(REQUEST_TIMEOUT));
+        Ok(Client { api, token, agent: config.build().into() })
+    }
+}
+
+fn read_token(path: &std::path::Path) -> io::Result<String> {
+    let text = String::from_utf8(read_bounded(path, TOKEN_BYTES_MAX)?);
+    let token = text.map(|text| text.trim().to_owned()).unwrap_or_default();
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(io::Error::other("it holds no token: one line of printable ASCII"));
+    }
+    Ok(token)
+}
+
+impl Client {
+    /// The center's address.
+    pub fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// Asks for `/v1/PATH`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let what = format!("get {path}");
+        let sent = self.agent.get(self.url(path)).header("Authorization", self.bearer()).call();
+        self.read(what, self.answered(sent)?)
+    }
+
+    /// Puts a body to `/v1/PATH`.
+    pub fn put<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.agent.put(self.url(path)).header("Authorization", self.bearer());
+        self.read(what.to_owned(), self.answered(request.send_json(body))?)
+    }
+
+    /// Posts a body to `/v1/PATH`.
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.agent.post(self.url(path)).header("Authorization", self.bearer());
+        self.read(what.to_owned(), self.answered(request.send_json(body))?)
+    }
+
+    /// Deletes at `/v1/PATH` what the body names.
+    pub fn delete<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self.agent.delete(self.url(path)).header("Authorization", self.bearer());
+        self.read(what.to_owned(), self.answered(request.force_send_body().send_json(body))?)
+    }
+
+    /// Whether the center has these bytes.
+    pub fn has_blob(&self, digest: Digest) -> Result<bool, ClientError> {
+        let sent = self
+            .agent
+            .head(self.url(&format!("blobs/{digest}")))
+            .header("Authorization", self.bearer())
+            .call();
+        let answer = self.answered(sent)?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            _ => self.read(format!("look for the blob {}", digest.short()), answer),
+        }
+    }
+
+    /// Gives the center these bytes.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<BlobStored, ClientError> {
+        let request = self.agent.post(self.url("blobs")).header("Authorization", self.bearer());
+        let sent = request.content_type("application/octet-stream").send(bytes);
+        self.read(format!("upload {} bytes", bytes.len()), self.answered(sent)?)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/v1/{path}", self.api)
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    fn answered(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, ClientError> {
+        sent.map_err(|cause| ClientError::Unreachable { api: self.api.clone(), cause: cause.into() })
+    }
+
+    fn read<T: DeserializeOwned>(&self, what: String, mut answer: Response<Body>) -> Result<T, ClientError> {
+        let status = answer.status();
+        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = text.map_err(|e| ClientError::Answer { what: what.clone(), cause: e.to_string() })?;
+        if status.is_success() {
+            return serde_json::from_str(&text)
+                .map_err(|e| ClientError::Answer { what, cause: e.to_string() });
+        }
+        let unknown = |_| ErrorBody { error: format!("the center answers {status}"), details: Vec::new() };
+        let body = serde_json::from_str(&text).unwrap_or_else(unknown);
+        Err(ClientError::Refused { what, refusal: Refusal { status: status.as_u16(), body } })
+    }
+}

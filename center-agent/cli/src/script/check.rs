@@ -1,0 +1,225 @@
+//! `flotilla script check`: everything that can be said of a script before it runs, without a center.
+//!
+//! Each file is read as far as it can be, so that one run names what is wrong in all of them. Diagnostics go to
+//! standard error as `FILE:LINE:COL: what`, which editors understand; what is right goes to standard output.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use flotilla_sandbox::{Sandbox, SandboxError, SandboxLimits, Wanted};
+use flotilla_schemas::app::{ALL, DeviceGrant, Grants, Interface, Manifest};
+use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
+use flotilla_schemas::{AppId, IdError};
+use flotilla_script::limit::{DEFINITION_BYTES_MAX, EVENT_LIST_BYTES_MAX, SCRIPT_BYTES_MAX};
+use flotilla_script::{Definition, Diagnostic, Diagnostics, EventList, PlanError, Script, Step};
+use serde_json::json;
+
+use crate::output;
+use crate::toml_file::{self, read_bounded};
+
+/// What is checked.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  flotilla script check --definition definition.dtd script.xml\n  \
+    flotilla script check --definition definition.dtd --events events-large.json --app ./aircon/app.wasm script.xml")]
+pub struct Check {
+    /// The script, XML
+    pub script: PathBuf,
+    /// Its definition, a DTD
+    #[arg(long, value_name = "FILE")]
+    pub definition: PathBuf,
+    /// An event list, JSON: also checks what each step would call, and with which values
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// An app of the event list: also checks that it exports what is called. Its name is read from the app.toml
+    /// beside it; write APP=FILE where there is none. May be given more than once
+    #[arg(long, value_name = "[APP=]FILE", requires = "events")]
+    pub app: Vec<NamedApp>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A component, and the app that it is if that was said.
+#[derive(Debug, Clone)]
+pub struct NamedApp {
+    name: Option<AppId>,
+    file: PathBuf,
+}
+
+impl FromStr for NamedApp {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        match text.split_once('=') {
+            Some((name, file)) => Ok(Self { name: Some(name.parse()?), file: file.into() }),
+            None => Ok(Self { name: None, file: text.into() }),
+        }
+    }
+}
+
+/// Why a script was not found right.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Files could not be read.
+    #[error("read {}", .0.join("; "))]
+    Read(Vec<String>),
+    /// There is something wrong; it was printed.
+    #[error("check {file}: {count} {}", if *.count == 1 { "error" } else { "errors" })]
+    Found {
+        /// The script.
+        file: PathBuf,
+        /// How many errors there are.
+        count: usize,
+    },
+    /// The sandbox could not be set up.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Standard output is gone.
+    #[error("print")]
+    Print(#[from] io::Error),
+}
+
+/// Checks, and prints what was found.
+pub fn run(check: &Check) -> Result<(), CheckError> {
+    let mut report = Report::default();
+    let steps = report.check(check)?;
+    if !report.unreadable.is_empty() {
+        return Err(CheckError::Read(report.unreadable));
+    }
+    print(check, &report.found, steps.as_deref())?;
+    match report.found.len() {
+        0 => Ok(()),
+        count => Err(CheckError::Found { file: check.script.clone(), count }),
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Report {
+    found: Vec<Diagnostic>,
+    unreadable: Vec<String>,
+}
+
+impl Report {
+    /// Checks everything; the steps, where it came that far.
+    fn check(&mut self, check: &Check) -> Result<Option<Vec<Step>>, CheckError> {
+        let definition = self.parse(&check.definition, DEFINITION_BYTES_MAX, Definition::parse);
+        let script = self.parse(&check.script, SCRIPT_BYTES_MAX, |file, text| match &definition {
+            Some(definition) => Script::parse(file, text, definition).map(Some),
+            None => Ok(None),
+        });
+        let Some(events) = &check.events else { return Ok(None) };
+        let Some(list) = self.parse(events, EVENT_LIST_BYTES_MAX, EventList::parse) else { return Ok(None) };
+        if let Some(definition) = &definition {
+            self.take(list.check(definition));
+        }
+        self.check_apps(check, events, &list)?;
+        let plan = script.flatten().map(|script| script.plan(&list));
+        Ok(plan.and_then(|plan| {
+            self.take(plan.map_err(|PlanError::Unmapped(found) | PlanError::Invalid(found)| found))
+        }))
+    }
+
+    fn parse<T>(
+        &mut self,
+        path: &Path,
+        bytes_max: usize,
+        parse: impl FnOnce(&str, &[u8]) -> Result<T, Diagnostics>,
+    ) -> Option<T> {
+        let bytes = self.read(path, bytes_max as u64)?;
+        self.take(parse(&path.display().to_string(), &bytes))
+    }
+
+    fn read(&mut self, path: &Path, bytes_max: u64) -> Option<Vec<u8>> {
+        let bytes = read_bounded(path, bytes_max);
+        bytes.map_err(|error| self.unreadable.push(format!("{}: {error}", path.display()))).ok()
+    }
+
+    fn take<T>(&mut self, result: Result<T, Diagnostics>) -> Option<T> {
+        result.map_err(|Diagnostics(found)| self.found.extend(found)).ok()
+    }
+
+    /// What an app or a list as a whole is accused of stands at the file's beginning.
+    fn accuse(&mut self, file: &Path, message: String) {
+        self.found.push(Diagnostic { file: file.display().to_string(), line: 1, col: 1, message });
+    }
+
+    fn check_apps(&mut self, check: &Check, events: &Path, list: &EventList) -> Result<(), CheckError> {
+        if check.app.is_empty() {
+            return Ok(());
+        }
+        let sandbox = Sandbox::new(SandboxLimits { instances: 1 })?;
+        for app in &check.app {
+            let Some(wasm) = self.read(&app.file, ARTIFACT_BYTES_MAX) else { continue };
+            let interface = match sandbox.inspect(&wasm) {
+                Ok(interface) => interface,
+                Err(errors) => {
+                    errors.iter().for_each(|error| self.accuse(&app.file, error.to_string()));
+                    continue;
+                }
+            };
+            let manifest = toml_file::read(&app.file.with_file_name("app.toml")).ok();
+            match name(app, manifest.as_ref(), list) {
+                Some(name) => self.check_app(events, list, &name, &interface, &granted(manifest)),
+                None => self.accuse(&app.file, "no app.toml beside it says which app it is; write APP=FILE".into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_app(&mut self, events: &Path, list: &EventList, name: &AppId, interface: &Interface, grants: &Grants) {
+        if !list.apps().contains(name) {
+            return self.accuse(events, format!("the list does not name the app {name}"));
+        }
+        let wanted: Vec<Wanted> = list
+            .operations()
+            .filter(|mapping| mapping.app == *name)
+            .map(|mapping| Wanted {
+                operation: mapping.operation.clone(),
+                args: mapping.args.iter().map(|arg| arg.ty.clone()).collect(),
+            })
+            .collect();
+        for error in flotilla_sandbox::check(interface, grants, &wanted).err().unwrap_or_default() {
+            self.accuse(events, format!("{name}: {error}"));
+        }
+    }
+}
+
+/// Which app the component is: as was said, as its manifest says, or the only one that the list names.
+fn name(app: &NamedApp, manifest: Option<&Manifest>, list: &EventList) -> Option<AppId> {
+    let only = || (list.apps().len() == 1).then(|| list.apps().into_iter().next()).flatten();
+    app.name.clone().or_else(|| Some(manifest?.app.clone())).or_else(only)
+}
+
+/// What the manifest grants. Without a manifest nothing is known of grants, so nothing is missed.
+fn granted(manifest: Option<Manifest>) -> Grants {
+    let all = || BTreeSet::from([ALL.to_owned()]);
+    let devices = || vec![DeviceGrant { device: ALL.to_owned(), points: all() }];
+    let everything = || Grants { device_read: devices(), device_write: devices(), events: all(), kv: true };
+    manifest.map_or_else(everything, |manifest| manifest.grants)
+}
+
+fn print(check: &Check, found: &[Diagnostic], steps: Option<&[Step]>) -> io::Result<()> {
+    if check.json {
+        let diagnostic =
+            |d: &Diagnostic| json!({"file": d.file, "line": d.line, "col": d.col, "message": d.message});
+        let diagnostics: Vec<_> = found.iter().map(diagnostic).collect();
+        let steps = steps.map(<[Step]>::len);
+        return output::json(&json!({"ok": found.is_empty(), "diagnostics": diagnostics, "steps": steps}));
+    }
+    found.iter().for_each(output::note);
+    if !found.is_empty() {
+        return Ok(());
+    }
+    let script = check.script.display();
+    match steps {
+        None => output::line(format!("{script}: right by its definition")),
+        Some(steps) => {
+            let calls = steps.iter().filter(|step| step.call.is_some()).count();
+            output::line(format!("{script}: right; {} step events, {calls} of them call an operation", steps.len()))
+        }
+    }
+}
