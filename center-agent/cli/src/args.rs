@@ -10,6 +10,7 @@ use crate::edges::{self, Edges};
 use crate::events::{self, Events};
 use crate::faults::{self, Faults};
 use crate::fleet::{self, FleetCommand};
+use crate::script::{self, ScriptCommand};
 use crate::service::{self, ServiceCommand};
 
 const STYLES: Styles = Styles::styled()
@@ -36,6 +37,9 @@ enum Command {
     /// Make a new fleet: its keys and the file that says whom to trust
     #[command(subcommand)]
     Fleet(FleetCommand),
+    /// Check, publish and list scripts
+    #[command(subcommand)]
+    Script(ScriptCommand),
     /// Start, stop and list services
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -73,6 +77,7 @@ impl Flotilla {
     pub fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             Command::Fleet(command) => fleet::run(command)?,
+            Command::Script(command) => script::run(command)?,
             Command::Service(command) => service::run(command)?,
             Command::Countermeasures(command) => countermeasures::run(command)?,
             Command::Faults(faults) => faults::run(&faults)?,

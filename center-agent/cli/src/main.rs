@@ -12,6 +12,7 @@ mod faults;
 mod fleet;
 mod output;
 mod record;
+mod script;
 mod service;
 mod toml_file;
 

@@ -119,7 +119,7 @@ impl Report {
         self.check_apps(check, events, &list)?;
         let plan = script.flatten().map(|script| script.plan(&list));
         Ok(plan.and_then(|plan| {
-            self.take(plan.map_err(|PlanError::Unmapped(found) | PlanError::Invalid(found)| found))
+            self.take(plan.map_err(|(PlanError::Unmapped(found) | PlanError::Invalid(found))| found))
         }))
     }
 
@@ -164,13 +164,21 @@ impl Report {
             let manifest = toml_file::read(&app.file.with_file_name("app.toml")).ok();
             match name(app, manifest.as_ref(), list) {
                 Some(name) => self.check_app(events, list, &name, &interface, &granted(manifest)),
-                None => self.accuse(&app.file, "no app.toml beside it says which app it is; write APP=FILE".into()),
+                None => self
+                    .accuse(&app.file, "no app.toml beside it says which app it is; write APP=FILE".into()),
             }
         }
         Ok(())
     }
 
-    fn check_app(&mut self, events: &Path, list: &EventList, name: &AppId, interface: &Interface, grants: &Grants) {
+    fn check_app(
+        &mut self,
+        events: &Path,
+        list: &EventList,
+        name: &AppId,
+        interface: &Interface,
+        grants: &Grants,
+    ) {
         if !list.apps().contains(name) {
             return self.accuse(events, format!("the list does not name the app {name}"));
         }
@@ -219,7 +227,10 @@ fn print(check: &Check, found: &[Diagnostic], steps: Option<&[Step]>) -> io::Res
         None => output::line(format!("{script}: right by its definition")),
         Some(steps) => {
             let calls = steps.iter().filter(|step| step.call.is_some()).count();
-            output::line(format!("{script}: right; {} step events, {calls} of them call an operation", steps.len()))
+            output::line(format!(
+                "{script}: right; {} step events, {calls} of them call an operation",
+                steps.len()
+            ))
         }
     }
 }
