@@ -1,0 +1,101 @@
+//! Attribute list declarations (XML 1.0, fifth edition, 3.3).
+
+use super::super::attribute::{Kind, Presence};
+use super::super::input::Frame;
+use super::{Attribute, Parser};
+use crate::diagnostic::{Problem, fail, shown};
+use crate::limit::ATTRIBUTES_MAX;
+use crate::literal::attribute_value;
+use crate::text::is_name_char;
+
+impl Parser<'_> {
+    pub(super) fn attlist(&mut self, frame: Frame) -> Result<(), Problem> {
+        self.space()?;
+        let element = self.input.cursor().name("the name of an element")?;
+        loop {
+            let parted = self.input.white()?;
+            if self.input.peek() == Some('>') {
+                return self.close(frame);
+            }
+            if !parted {
+                return self.space();
+            }
+            let at = self.input.at();
+            let name = self.input.cursor().name("the name of an attribute or `>`")?;
+            self.space()?;
+            let kind = self.kind()?;
+            self.space()?;
+            let presence = self.presence(&kind)?;
+            self.declare(&element, name, Attribute { at, kind, presence })?;
+        }
+    }
+
+    /// Keeps the first declaration of an attribute: that one holds.
+    fn declare(&mut self, element: &str, name: String, attribute: Attribute) -> Result<(), Problem> {
+        let attributes = self.declared.attributes.entry(element.to_owned()).or_default();
+        if attributes.len() >= ATTRIBUTES_MAX {
+            return fail(attribute.at, format!("<{element}> has more than {ATTRIBUTES_MAX} attributes"));
+        }
+        attributes.entry(name).or_insert(attribute);
+        Ok(())
+    }
+
+    fn kind(&mut self) -> Result<Kind, Problem> {
+        let cursor = self.input.cursor();
+        let at = cursor.at();
+        if cursor.eat("(") {
+            return self.words();
+        }
+        let word = cursor.take_while(is_name_char);
+        match word.as_str() {
+            "CDATA" => Ok(Kind::Cdata),
+            "ID" => Ok(Kind::Id),
+            "IDREF" => Ok(Kind::Idref),
+            "IDREFS" => Ok(Kind::Idrefs),
+            "NMTOKEN" => Ok(Kind::Nmtoken),
+            "NMTOKENS" => Ok(Kind::Nmtokens),
+            "ENTITY" | "ENTITIES" | "NOTATION" => {
+                fail(at, format!("attributes of type {word} are not supported"))
+            }
+            "" => fail(at, format!("expected the type of an attribute, found {}", cursor.found())),
+            _ => fail(at, format!("expected the type of an attribute, found {}", shown(&word))),
+        }
+    }
+
+    fn words(&mut self) -> Result<Kind, Problem> {
+        let mut words: Vec<String> = Vec::new();
+        loop {
+            self.input.white()?;
+            let at = self.input.at();
+            let word = self.input.cursor().take_while(is_name_char);
+            if word.is_empty() {
+                return fail(at, format!("expected a word, found {}", self.input.cursor().found()));
+            }
+            if words.contains(&word) {
+                self.report.add(at, format!("{} is listed twice", shown(&word)));
+            }
+            words.push(word);
+            self.input.white()?;
+            if !self.input.cursor().eat("|") {
+                self.expect(")")?;
+                return Ok(Kind::OneOf(words));
+            }
+        }
+    }
+
+    fn presence(&mut self, kind: &Kind) -> Result<Presence, Problem> {
+        let cursor = self.input.cursor();
+        if cursor.eat("#REQUIRED") {
+            return Ok(Presence::Required);
+        }
+        if cursor.eat("#IMPLIED") {
+            return Ok(Presence::Implied);
+        }
+        let is_fixed = cursor.eat("#FIXED");
+        if is_fixed {
+            self.space()?;
+        }
+        let value = kind.normalise(attribute_value(self.input.cursor(), self.report)?);
+        Ok(if is_fixed { Presence::Fixed(value) } else { Presence::Supplied(value) })
+    }
+}
