@@ -143,6 +143,21 @@ pub struct Answered {
 pub struct ListError(pub String);
 
 impl Countermeasures {
+    /// What holds until a person sets a list: apps are started anew, then their alternate takes over; files that are
+    /// not what was signed are fetched again; everything else is told. Its version is 0, below every list's.
+    pub fn standard() -> Self {
+        let rule = |kind: &str, by, measures: &[Measure]| {
+            let measures = measures.to_vec();
+            Rule { kind: kind.to_owned(), app: None, cause: None, by, window_s: window_s(), measures }
+        };
+        let rules = vec![
+            rule("integrity.*", By::Edge, &[Measure::Reinstall, Measure::Reinstall, Measure::Tell]),
+            rule("app.*", By::Center, &[Measure::Restart, Measure::Restart, Measure::Replace, Measure::Tell]),
+            rule("*", By::Center, &[Measure::Tell]),
+        ];
+        Self { version: 0, causes: Vec::new(), rules }
+    }
+
     /// The cause of a fault, as far as the list can tell.
     pub fn cause(&self, question: &Question<'_>) -> Kind {
         let fits = |rule: &&CauseRule| {

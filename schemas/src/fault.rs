@@ -84,14 +84,10 @@ impl fmt::Display for Kind {
 
 /// The names of kinds that this build raises itself.
 pub mod kind {
-    /// A download that does not come, while a service waits for it.
-    pub const DOWNLOAD: &str = "app.download";
     /// An app's files are not what was signed.
     pub const MISMATCH: &str = "integrity.mismatch";
     /// No machine code fits this edge, and it cannot make any.
     pub const RUNTIME: &str = "app.runtime";
-    /// A release, script or list is not in the catalog, or not signed by a publisher.
-    pub const CATALOG: &str = "catalog.missing";
     /// A script, definition or event list does not hold together.
     pub const SCRIPT_INVALID: &str = "script.invalid";
     /// A step event is not in the event list.

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+
 /// The longest id, in bytes.
 pub const ID_BYTES_MAX: usize = 64;
 
@@ -111,6 +113,32 @@ id!(/// A rollout.
     RolloutId, "a rollout id");
 id!(/// An advisory.
     AdvisoryId, "an advisory id");
+
+impl FaultId {
+    /// The fault's id, from the digest of what makes it the only one.
+    pub fn of(digest: &Digest) -> Self {
+        Self(format!("f-{}", digest.short()))
+    }
+}
+
+impl EpochId {
+    /// The epoch's name, from the digest of what makes it the only one.
+    pub fn of(digest: &Digest) -> Self {
+        Self(digest.short())
+    }
+}
+
+impl AppId {
+    /// The name under which an edge itself speaks in events and faults; no app may have it.
+    pub fn system() -> Self {
+        Self("system".to_owned())
+    }
+
+    /// Whether it is [`AppId::system`].
+    pub fn is_system(&self) -> bool {
+        self.0 == "system"
+    }
+}
 
 #[cfg(test)]
 mod tests {

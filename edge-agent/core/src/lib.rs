@@ -1,1 +1,38 @@
 //! The decisions of an edge, without I/O.
+//!
+//! [`Core::handle`] takes what happened and the time, and gives back a [`Step`]: what to keep, and what to do once it
+//! is kept. The driver in `edge-agent` and the simulation in `tests` drive the same code. A crash is dropping the
+//! core; booting is [`Core::from_records`].
+//!
+//! ```text
+//!             desired ──▶ slots ──▶ install ──▶ run ──▶ calls          (what should be, what is here, what happens)
+//!                                     ▲          │
+//!             chunks ──▶ download ────┘          ▼
+//!             answers ─────────────▶ fault ◀── failures ──▶ restore    (what went wrong, what is done about it)
+//!                                     │
+//!                                     ▼
+//!                                  journal ──▶ batches                 (what a center must know)
+//! ```
+//!
+//! Nothing here reads a clock, draws chance, or iterates in an order that is not its own.
+
+mod app;
+mod command;
+mod core;
+mod desired;
+mod download;
+mod effect;
+mod fault;
+mod input;
+mod install;
+mod journal;
+mod message;
+mod record;
+mod report;
+mod run;
+mod service;
+
+pub use crate::core::{Core, Found};
+pub use effect::{Code, Effect, Persist, Send, Step};
+pub use input::{Config, Failure, Input, ScriptFiles};
+pub use journal::{PROBE_MS, RESEND_MS, WINDOW_MAX};

@@ -1,0 +1,161 @@
+//! What should be: slots joined by maximum, and the catalog that says what their digests stand for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flotilla_schemas::desired::{Desired, Item, JUMP_MAX, SLOTS_MAX, Slot, Wanted};
+use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
+use flotilla_schemas::sign::{Document, Keys, Signed};
+use flotilla_schemas::{Digest, ServiceId};
+
+use crate::core::Core;
+
+/// Documents of the catalog that were verified, by their digests; verified once, because a digest never means
+/// anything else.
+#[derive(Debug, Default)]
+pub(crate) struct Releases {
+    apps: BTreeMap<Digest, Arc<Release>>,
+    scripts: BTreeMap<Digest, Arc<ScriptRelease>>,
+}
+
+impl Core {
+    pub(crate) fn take_catalog(&mut self, catalog: Catalog) {
+        let current = self.catalog.as_ref().map_or(0, |catalog| catalog.version);
+        if catalog.fleet != self.config.fleet.fleet || catalog.version <= current {
+            return;
+        }
+        self.keep("catalog".to_owned(), &catalog);
+        self.releases.apps.retain(|digest, _| catalog.releases.contains_key(digest));
+        self.releases.scripts.retain(|digest, _| catalog.scripts.contains_key(digest));
+        self.catalog = Some(catalog);
+    }
+
+    /// The app release of this digest, verified; in words why there is none.
+    pub(crate) fn release(&mut self, digest: Digest) -> Result<Arc<Release>, String> {
+        let documents = self.catalog.as_ref().map(|catalog| &catalog.releases);
+        look_up(&mut self.releases.apps, documents, digest, &self.publishers)
+    }
+
+    /// The script release of this digest, verified; in words why there is none.
+    pub(crate) fn script_release(&mut self, digest: Digest) -> Result<Arc<ScriptRelease>, String> {
+        let documents = self.catalog.as_ref().map(|catalog| &catalog.scripts);
+        look_up(&mut self.releases.scripts, documents, digest, &self.publishers)
+    }
+
+    pub(crate) fn take_desired(&mut self, desired: Desired) {
+        if let Err(reason) = self.may_take(&desired) {
+            return self.warn(format!("a desired state is refused: {reason}"));
+        }
+        for (slot, item) in desired.items {
+            if let Err(reason) = self.may_join(&slot, &item) {
+                self.warn(format!("slot {} is refused: {reason}", String::from(slot)));
+                continue;
+            }
+            if self.slots.get(&slot).is_none_or(|current| item.replaces(current)) {
+                self.join(slot, item);
+            }
+        }
+    }
+
+    fn may_take(&self, desired: &Desired) -> Result<(), String> {
+        if desired.fleet != self.config.fleet.fleet {
+            return Err(format!("it is for the fleet {}", desired.fleet));
+        }
+        if desired.edge != self.config.edge {
+            return Err(format!("it is for the edge {}", desired.edge));
+        }
+        if desired.edge_epoch != self.epoch {
+            return Err(format!(
+                "it is for the state {} of this edge, not {}",
+                desired.edge_epoch, self.epoch
+            ));
+        }
+        Ok(())
+    }
+
+    fn may_join(&self, slot: &Slot, item: &Item) -> Result<(), String> {
+        if item.key.era < self.config.fleet.era {
+            return Err(format!(
+                "its era {} is below the fleet file's {}",
+                item.key.era, self.config.fleet.era
+            ));
+        }
+        let n_max = self.n_max();
+        if n_max > 0 && item.key.n > n_max.saturating_add(JUMP_MAX) {
+            return Err(format!("its number {} jumps past {n_max} by more than {JUMP_MAX}", item.key.n));
+        }
+        if !self.slots.contains_key(slot) && self.slots.len() >= SLOTS_MAX {
+            return Err(format!("the edge has {SLOTS_MAX} slots already"));
+        }
+        match (slot, &item.value) {
+            (_, Wanted::Gone)
+            | (Slot::Policy, Wanted::Policy(_))
+            | (Slot::Service(_), Wanted::Service(_)) => Ok(()),
+            _ => Err("its value is of another kind than the slot".to_owned()),
+        }
+    }
+
+    fn join(&mut self, slot: Slot, item: Item) {
+        self.keep(format!("slot/{}", String::from(slot.clone())), &item);
+        let n = item.key.n;
+        match (&slot, &item.value) {
+            (Slot::Policy, Wanted::Policy(list)) => {
+                self.policy = list.clone();
+                self.record_event("countermeasures-adopted", [("list-ver", list.version.into())]);
+            }
+            (Slot::Service(id), _) => {
+                self.record_event("service-wanted", [("service", id.as_str().into()), ("n", n.into())]);
+                self.want_service(id.clone(), &item);
+            }
+            (Slot::Policy, _) => {}
+        }
+        self.slots.insert(slot, item);
+        self.reports.status_soon();
+    }
+
+    /// The highest document number that was seen; 0 before the first.
+    pub(crate) fn n_max(&self) -> u64 {
+        self.slots.values().map(|item| item.key.n).max().unwrap_or(0)
+    }
+
+    /// The digest over all slots: what a center compares with its own.
+    pub(crate) fn desired_digest(&self) -> Digest {
+        let digests: Vec<_> =
+            self.slots.iter().map(|(slot, item)| (slot, &item.key, item.value.digest())).collect();
+        Digest::of(&serde_json::to_vec(&digests).unwrap_or_default())
+    }
+
+    pub(crate) fn want_service(&mut self, id: ServiceId, item: &Item) {
+        let service = match &item.value {
+            Wanted::Service(service) => Some(service.clone()),
+            _ => None,
+        };
+        self.service(id.clone()).want(service);
+        if self.service(id.clone()).is_ended() {
+            self.service_ended(&id);
+        }
+    }
+}
+
+fn look_up<T: Document>(
+    verified: &mut BTreeMap<Digest, Arc<T>>,
+    documents: Option<&BTreeMap<Digest, Signed<T>>>,
+    digest: Digest,
+    publishers: &Keys,
+) -> Result<Arc<T>, String> {
+    if let Some(document) = verified.get(&digest) {
+        return Ok(document.clone());
+    }
+    let kind = T::KIND;
+    let signed = documents.and_then(|documents| documents.get(&digest));
+    let signed = signed.ok_or_else(|| format!("the catalog lists no {kind} {}", digest.short()))?;
+    if signed.digest() != digest {
+        return Err(format!("the catalog lists another {kind} as {}", digest.short()));
+    }
+    let document = signed
+        .open(publishers)
+        .map_err(|error| format!("the {kind} {} is refused: {error}", digest.short()))?;
+    let document = Arc::new(document);
+    verified.insert(digest, document.clone());
+    Ok(document)
+}

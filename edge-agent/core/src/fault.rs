@@ -1,0 +1,445 @@
+//! Faults: classified, journaled, answered, treated, watched, closed.
+//!
+//! ```text
+//!  failed ──▶ Pending ──answer, own list──▶ Watching ──the service runs through──▶ closed
+//!               ▲                              │
+//!               └────────── failed again ──────┘        Told: a person was asked; the service tries on, more seldom
+//! ```
+//!
+//! The ladder and its counters live here, on the edge. The first valid answer for the attempt that is due is
+//! journaled, then done; no attempt is ever acted on twice.
+
+use flotilla_schemas::countermeasure::{By, Measure, Question};
+use flotilla_schemas::fault::{Answer, Closed, Fault, How, Kind, kind};
+use flotilla_schemas::journal::{Ack, Body, Lane, Record};
+use flotilla_schemas::{AppId, CenterId, Digest, EpochId, FaultId, ServiceId};
+use serde::{Deserialize, Serialize};
+
+use crate::app::code;
+use crate::core::Core;
+use crate::effect::{Effect, Persist};
+use crate::input::Failure;
+
+/// How long each center has to answer before the next one steps in, and after the last of them the edge, in
+/// milliseconds.
+pub const ANSWER_MS: u64 = 2_000;
+
+/// Attempts that are made without a pause; each later one waits twice as long as the one before.
+const PROMPT_ATTEMPTS: u32 = 2;
+
+/// The longest pause before a service that fails is run again, in milliseconds.
+const PAUSE_LAST_MS: u64 = 300_000;
+
+/// The longest message and line of a backtrace, in characters, and the most lines.
+const MESSAGE_CHARS: usize = 1024;
+const LINES_MAX: usize = 32;
+
+/// The most cured faults that are remembered; the oldest is forgotten first.
+const CURED_MAX: usize = 256;
+
+/// A fault that is not over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OpenFault {
+    pub fault: Fault,
+    /// Its last record, as it was journaled.
+    pub record: Option<Record>,
+    pub phase: Phase,
+    /// Why it happened; none until somebody said.
+    pub cause: Option<Kind>,
+    /// When it was opened, in Unix milliseconds.
+    pub opened_wall_ms: i64,
+    /// When it was opened, in running time of this session.
+    #[serde(skip)]
+    pub opened_ms: u64,
+    /// When the edge decides itself, in running time of this session.
+    #[serde(skip)]
+    pub decide_at: Option<u64>,
+}
+
+/// Where a fault stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    /// An answer is awaited.
+    Pending,
+    /// A measure was taken; the next run shows whether it held.
+    Watching,
+    /// A person was told.
+    Told,
+}
+
+/// A fault that was cured; it counts while its rule's window lasts.
+#[derive(Debug)]
+pub(crate) struct Cured {
+    app: AppId,
+    kind: Kind,
+    at_ms: u64,
+    attempts: u32,
+}
+
+impl OpenFault {
+    pub fn is_told(&self) -> bool {
+        self.phase == Phase::Told
+    }
+
+    /// Whether it stands among the retained reports: what the edge cures alone does not, until a person is needed.
+    pub fn was_reported(&self) -> bool {
+        self.fault.by == By::Center || self.is_told()
+    }
+}
+
+impl Core {
+    /// Something failed in a run of a service.
+    pub(crate) fn failed(&mut self, service: &ServiceId, app: AppId, failure: Failure, step: Option<String>) {
+        let known = self.faults.iter().find(|(_, open)| {
+            let fault = &open.fault;
+            fault.app == app && fault.kind == failure.kind && fault.service.as_ref() == Some(service)
+        });
+        let id = match known.map(|(id, _)| id.clone()) {
+            Some(id) => self.seen_again(id, failure, step),
+            None => self.opened(Some(service.clone()), app, failure, step),
+        };
+        self.service(service.clone()).held = Some(id.clone());
+        self.service(service.clone()).waits = format!("fault {id} is treated");
+        self.ask(&id);
+    }
+
+    fn opened(
+        &mut self,
+        service: Option<ServiceId>,
+        app: AppId,
+        failure: Failure,
+        step: Option<String>,
+    ) -> FaultId {
+        let seq = self.lanes.lane(Lane::Fault).head + 1;
+        let name = format!("{}/{}/{seq}", self.config.edge, self.epoch);
+        let id = FaultId::of(&Digest::of(name.as_bytes()));
+        let attempt = 1 + self.cured_attempts(&app, &failure);
+        let Failure { kind, message, backtrace, .. } = failure;
+        let fault = Fault {
+            fault: id.clone(),
+            kind,
+            app,
+            service,
+            step,
+            message: message.chars().take(MESSAGE_CHARS).collect(),
+            backtrace: cut(backtrace),
+            attempt,
+            count: 1,
+            tried: Vec::new(),
+            list_ver: self.policy.version,
+            by: By::Center,
+        };
+        let (opened_wall_ms, opened_ms) = (self.now.wall_ms, self.now.mono_ms);
+        let open = OpenFault {
+            fault,
+            record: None,
+            phase: Phase::Pending,
+            cause: None,
+            opened_wall_ms,
+            opened_ms,
+            decide_at: None,
+        };
+        self.faults.insert(id.clone(), open);
+        id
+    }
+
+    fn cured_attempts(&mut self, app: &AppId, failure: &Failure) -> u32 {
+        let question = Question { kind: &failure.kind, app, message: &failure.message, attempt: 1 };
+        let cause = self.policy.cause(&question);
+        let window_s = self.policy.rule(&question, &cause).map_or(0, |rule| rule.window_s);
+        let now = self.now.mono_ms;
+        let recent = |cured: &&Cured| {
+            cured.app == *app
+                && cured.kind == failure.kind
+                && now - cured.at_ms.min(now) <= u64::from(window_s) * 1000
+        };
+        self.cured.iter().filter(recent).map(|cured| cured.attempts).sum()
+    }
+
+    fn seen_again(&mut self, id: FaultId, failure: Failure, step: Option<String>) -> FaultId {
+        let list_ver = self.policy.version;
+        if let Some(open) = self.faults.get_mut(&id) {
+            open.fault.count += 1;
+            open.fault.list_ver = list_ver;
+            open.fault.step = step;
+            open.fault.message = failure.message.chars().take(MESSAGE_CHARS).collect();
+            open.fault.backtrace = cut(failure.backtrace);
+            if open.phase != Phase::Pending {
+                open.fault.attempt += 1;
+                open.phase = Phase::Pending;
+            }
+        }
+        id
+    }
+
+    /// Journals the fault as it stands, and has somebody decide: the edge at once, or a center.
+    fn ask(&mut self, id: &FaultId) {
+        let Some(open) = self.faults.get(id) else { return };
+        let (mut fault, members) = (open.fault.clone(), self.config.fleet.centers.len() as u64);
+        let answer = self.policy.answer(&question(&fault));
+        fault.by = answer.by;
+        let decide_at = self.now.mono_ms + (members + 1) * ANSWER_MS;
+        let record = self.record(Lane::Fault, Body::Fault(fault.clone()));
+        if let Some(open) = self.faults.get_mut(id) {
+            (open.record, open.fault, open.decide_at) = (Some(record), fault, Some(decide_at));
+        }
+        if answer.by == By::Edge {
+            self.restore(id, answer.measure, answer.cause, None);
+        } else {
+            self.keep_fault(id);
+            self.report_fault(id);
+        }
+    }
+
+    pub(crate) fn keep_fault(&mut self, id: &FaultId) {
+        if let Some(open) = self.faults.get(id).cloned() {
+            self.keep(format!("fault/{id}"), &open);
+        }
+    }
+
+    /// A center says what to do.
+    pub(crate) fn answered(&mut self, answer: Answer) {
+        if answer.edge != self.config.edge {
+            return;
+        }
+        let due = |open: &OpenFault| open.phase == Phase::Pending && open.fault.attempt == answer.attempt;
+        if self.faults.get(&answer.fault).is_some_and(due) {
+            self.restore(&answer.fault, answer.measure, answer.cause, Some(answer.center));
+        }
+    }
+
+    /// Faults that nobody answered in time are decided here, by the last list.
+    pub(crate) fn faults_due(&mut self) {
+        let now = self.now.mono_ms;
+        let overdue =
+            |open: &OpenFault| open.phase == Phase::Pending && open.decide_at.is_some_and(|at| at <= now);
+        let ids: Vec<FaultId> =
+            self.faults.iter().filter(|(_, open)| overdue(open)).map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            if let Some(answer) = self.faults.get(&id).map(|open| self.policy.answer(&question(&open.fault)))
+            {
+                self.restore(&id, answer.measure, answer.cause, None);
+            }
+        }
+    }
+
+    pub(crate) fn faults_wake(&self) -> Option<u64> {
+        let pending = self.faults.values().filter(|open| open.phase == Phase::Pending);
+        pending.filter_map(|open| open.decide_at).min()
+    }
+
+    /// Carries a measure out: journaled first, then done, then watched.
+    fn restore(&mut self, id: &FaultId, measure: Measure, cause: Kind, center: Option<CenterId>) {
+        let Some(fault) = self.faults.get(id).map(|open| open.fault.clone()) else { return };
+        let cause_text = cause.to_string();
+        let (attempt, by) = (fault.attempt, center);
+        self.record(
+            Lane::Fault,
+            Body::Restoration { fault: id.clone(), attempt, measure, cause: cause_text, center: by },
+        );
+        let done = self.carry_out(&fault, measure);
+        let phase = if done && measure != Measure::Quarantine { Phase::Watching } else { Phase::Told };
+        if let Some(open) = self.faults.get_mut(id) {
+            open.fault.tried.push(measure);
+            (open.phase, open.cause, open.decide_at) = (phase, Some(cause), None);
+        }
+        self.keep_fault(id);
+        if self.faults.get(id).is_some_and(OpenFault::was_reported) {
+            self.report_fault(id);
+        }
+        if measure != Measure::Quarantine {
+            self.retry(&fault, phase);
+        }
+        self.reports.status_soon();
+    }
+
+    /// Does what the measure says; whether there was something to do.
+    fn carry_out(&mut self, fault: &Fault, measure: Measure) -> bool {
+        let app = &fault.app;
+        match measure {
+            Measure::Tell => return false,
+            Measure::Restart => self.unload(app),
+            Measure::Reinstall => {
+                self.unload(app);
+                self.reinstall(fault);
+            }
+            Measure::Replace => return self.replace(fault),
+            Measure::Quarantine => {
+                self.unload(app);
+                self.app(app.clone()).kept.quarantined = true;
+                self.keep_app(app);
+            }
+        }
+        true
+    }
+
+    /// The files that the fault concerns are thrown away; they are fetched again before the next run.
+    fn reinstall(&mut self, fault: &Fault) {
+        let service = fault.service.as_ref().and_then(|id| self.services.get(id));
+        let Some(opened) = service.and_then(|service| service.opened.clone()) else { return };
+        let files = if fault.app.is_system() {
+            opened.script_files().map(Vec::from).unwrap_or_default()
+        } else {
+            let release = opened.apps.get(&fault.app).map(|(_, release)| code(&self.config, release));
+            release.into_iter().flatten().map(|code| code.artifact().clone()).collect()
+        };
+        for file in files {
+            self.lost(&file);
+        }
+    }
+
+    /// Puts the first alternate that is at hand in the app's place; false when there is none.
+    fn replace(&mut self, fault: &Fault) -> bool {
+        let service = fault.service.as_ref().and_then(|id| self.services.get(id));
+        let apps = service.and_then(|service| service.opened.as_ref()).map(|opened| opened.apps.clone());
+        let apps = apps.unwrap_or_default();
+        let alternates = apps.get(&fault.app).map(|(_, release)| release.manifest.alternates.clone());
+        let usable = |app: &AppId, core: &Core| {
+            let quarantined = core.apps.get(app).is_some_and(|app| app.kept.quarantined);
+            apps.contains_key(app) && !quarantined && core.standing_for(app) != fault.app
+        };
+        let Some(other) = alternates.unwrap_or_default().into_iter().find(|app| usable(app, self)) else {
+            let app = fault.app.as_str().into();
+            self.record_event("no-alternate", [("app", app)]);
+            return false;
+        };
+        self.unload(&fault.app);
+        self.app(fault.app.clone()).kept.replaced_by = Some(other.clone());
+        self.keep_app(&fault.app);
+        self.record_event("replaced", [("app", fault.app.as_str().into()), ("by", other.as_str().into())]);
+        true
+    }
+
+    /// Runs the service again that the fault stopped: the first times at once, then ever more seldom.
+    fn retry(&mut self, fault: &Fault, phase: Phase) {
+        let Some(id) = &fault.service else { return };
+        let patience = if phase == Phase::Told { 0 } else { PROMPT_ATTEMPTS };
+        let doublings = fault.attempt.saturating_sub(patience);
+        let pause = if doublings == 0 { 0 } else { (500 << doublings.min(16)).min(PAUSE_LAST_MS) };
+        let due = self.now.mono_ms + pause;
+        let service = self.service(id.clone());
+        if service.held.as_ref() == Some(&fault.fault) {
+            service.held = None;
+            service.due = service.opened.is_some().then_some(due);
+            service.waits =
+                if pause > 0 { format!("fault {} is tried again", fault.fault) } else { String::new() };
+        }
+    }
+
+    /// Something else is in place now: faults of this service that were waiting for an answer get another chance.
+    pub(crate) fn retry_faults(&mut self, service: &ServiceId) {
+        for id in self.faults_of(service) {
+            if let Some(open) = self.faults.get_mut(&id) {
+                open.phase = Phase::Watching;
+                open.decide_at = None;
+            }
+            self.keep_fault(&id);
+        }
+    }
+
+    fn faults_of(&self, service: &ServiceId) -> Vec<FaultId> {
+        let of = |open: &&OpenFault| open.fault.service.as_ref() == Some(service);
+        self.faults.values().filter(of).map(|open| open.fault.fault.clone()).collect()
+    }
+
+    /// The service ran through, or is gone: its faults are over.
+    pub(crate) fn close_faults(&mut self, service: &ServiceId, how: How) {
+        for id in self.faults_of(service) {
+            self.close_fault(&id, how);
+        }
+    }
+
+    fn close_fault(&mut self, id: &FaultId, how: How) {
+        let Some(open) = self.faults.remove(id) else { return };
+        let (fault, opened_ms) = (&open.fault, open.opened_ms);
+        let (now, attempts) = (self.now.mono_ms, fault.tried.len() as u32);
+        let (app, kind, measure) = (fault.app.clone(), fault.kind.clone(), fault.tried.last().copied());
+        if how == How::Cured {
+            self.cured.push(Cured { app: app.clone(), kind: kind.clone(), at_ms: now, attempts });
+            let excess = self.cured.len().saturating_sub(CURED_MAX);
+            self.cured.drain(..excess);
+        }
+        let open_ms = now - opened_ms.min(now);
+        let closed = Closed { fault: id.clone(), kind, app, how, measure, attempts, open_ms };
+        self.record(Lane::Fault, Body::Closed(closed));
+        self.forget(format!("fault/{id}"));
+        self.report_closed(&open);
+        self.reports.status_soon();
+    }
+
+    /// At boot: what was awaited is asked again, and how long a fault has been open is counted from now.
+    pub(crate) fn reboot_faults(&mut self) {
+        let members = self.config.fleet.centers.len() as u64;
+        let decide_at = self.now.mono_ms + (members + 1) * ANSWER_MS;
+        for open in self.faults.values_mut() {
+            open.opened_ms = self.now.mono_ms;
+            if open.phase == Phase::Pending {
+                open.decide_at = Some(decide_at);
+                let held = open.fault.service.as_ref().and_then(|id| self.services.get_mut(id));
+                if let Some(service) = held {
+                    service.held = Some(open.fault.fault.clone());
+                }
+            }
+        }
+    }
+
+    /// A new connection: what is not answered is asked again, though the center may have the record already.
+    pub(crate) fn ask_again(&mut self) {
+        let floor = self.lanes.lane(Lane::Fault).floor;
+        let pending = self.faults.values().filter(|open| open.phase == Phase::Pending);
+        let records = pending.filter_map(|open| open.record.clone());
+        let effects: Vec<Effect> =
+            records.map(|record| Effect::SendRecord { lane: Lane::Fault, record, floor }).collect();
+        self.step.effects.extend(effects);
+    }
+
+    /// A center holds other records than this journal wrote: the journal gets a new name under which all that it
+    /// holds is sent again, and a person is told.
+    pub(crate) fn forked(&mut self, ack: &Ack) {
+        let name = format!("{}/{}", self.epoch, self.config.session);
+        self.warn(format!(
+            "{} holds other records than this journal: its disk was restored or cloned",
+            ack.center
+        ));
+        self.epoch = EpochId::of(&Digest::of(name.as_bytes()));
+        self.step.persist.push(Persist::Epoch(self.epoch.clone()));
+        self.lanes.renamed();
+        let text = format!("{} holds other records at the same positions of the journal", ack.center);
+        self.system_fault(Failure::new(kind::JOURNAL_FORK, text));
+    }
+
+    /// The disk takes no more, or takes again.
+    pub(crate) fn storage(&mut self, error: Option<String>) {
+        match error {
+            Some(error) => self.system_fault(Failure::new(kind::STORAGE_FULL, error)),
+            None => self.system_cured(kind::STORAGE_FULL),
+        }
+    }
+
+    /// A fault of the edge itself, about which only a person can do something.
+    fn system_fault(&mut self, failure: Failure) {
+        if self.fault_of_system(failure.kind.as_str()).is_none() {
+            let id = self.opened(None, AppId::system(), failure, None);
+            self.ask(&id);
+        }
+    }
+
+    fn system_cured(&mut self, kind: &str) {
+        if let Some(id) = self.fault_of_system(kind) {
+            self.close_fault(&id, How::Cured);
+        }
+    }
+
+    fn fault_of_system(&self, kind: &str) -> Option<FaultId> {
+        let of = |open: &&OpenFault| open.fault.service.is_none() && open.fault.kind.as_str() == kind;
+        self.faults.values().find(of).map(|open| open.fault.fault.clone())
+    }
+}
+
+fn question(fault: &Fault) -> Question<'_> {
+    Question { kind: &fault.kind, app: &fault.app, message: &fault.message, attempt: fault.attempt }
+}
+
+fn cut(backtrace: Vec<String>) -> Vec<String> {
+    backtrace.into_iter().take(LINES_MAX).map(|line| line.chars().take(MESSAGE_CHARS / 4).collect()).collect()
+}

@@ -1,0 +1,138 @@
+//! What a core is told.
+
+use std::collections::BTreeMap;
+
+use flotilla_schemas::fault::Kind;
+use flotilla_schemas::sign::{PublicKey, Signature};
+use flotilla_schemas::{AppId, Digest, EdgeId, ServiceId, SessionId, Topic, Value};
+
+use flotilla_schemas::fleet::Fleet;
+
+/// What does not change while an agent runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whom the edge trusts.
+    pub fleet: Fleet,
+    /// The edge.
+    pub edge: EdgeId,
+    /// What verifies its signatures.
+    pub key: PublicKey,
+    /// This run of the agent.
+    pub session: SessionId,
+    /// The kind of processor: `x86_64`.
+    pub arch: String,
+    /// The sandbox's runtime: what machine code must match.
+    pub runtime: String,
+    /// Whether the sandbox can make machine code itself.
+    pub compiles: bool,
+    /// The agent's version.
+    pub agent: String,
+    /// The most bytes of records that the journal holds.
+    pub journal_bytes_max: u64,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Nothing but time passed, or the agent has just started.
+    Tick,
+    /// The broker has taken the connection.
+    Connected,
+    /// The connection is gone.
+    Disconnected,
+    /// A message; its signature is not verified yet.
+    Message {
+        /// Where.
+        topic: Topic,
+        /// What.
+        payload: Vec<u8>,
+        /// Who says to have signed it.
+        sig: Option<Signature>,
+    },
+    /// What of an artifact is on disk.
+    Looked {
+        /// The artifact.
+        digest: Digest,
+        /// The chunks that are missing; none when it is complete and verified.
+        missing: Result<Vec<Digest>, String>,
+    },
+    /// A script's files were read, or not.
+    ScriptRead {
+        /// The service whose run asked.
+        service: ServiceId,
+        /// Which run.
+        run: u64,
+        /// The files, verified.
+        files: Result<ScriptFiles, Failure>,
+    },
+    /// An app was loaded, or not.
+    Loaded {
+        /// The app.
+        app: AppId,
+        /// The effect that it answers.
+        load: u64,
+        /// Whether it is in memory now.
+        result: Result<(), Failure>,
+    },
+    /// An operation ended.
+    Called {
+        /// The effect that it answers.
+        call: u64,
+        /// What it gave.
+        result: Result<Value, Failure>,
+    },
+    /// An app let an event be known.
+    AppEvent {
+        /// The app.
+        app: AppId,
+        /// The event's name.
+        name: String,
+        /// What is known with it.
+        fields: BTreeMap<String, Value>,
+    },
+    /// What the machine has left.
+    Vitals {
+        /// The agent's resident memory in bytes.
+        memory_bytes: u64,
+        /// Bytes free where the data is.
+        disk_free_bytes: u64,
+    },
+    /// Whether the disk takes what is to be kept.
+    Storage {
+        /// Why not; none when it does again.
+        error: Option<String>,
+    },
+    /// The agent is told to end.
+    Stop,
+}
+
+/// A script with what it is checked and driven by, as bytes that were verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptFiles {
+    /// The definition, a DTD.
+    pub definition: Vec<u8>,
+    /// The event list, JSON.
+    pub events: Vec<u8>,
+    /// The script, XML.
+    pub text: Vec<u8>,
+}
+
+/// What went wrong, as the sandbox or the disk saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was seen.
+    pub kind: Kind,
+    /// What was said.
+    pub message: String,
+    /// Where in the app, innermost first.
+    pub backtrace: Vec<String>,
+    /// Whether the app's instance can be called no more.
+    pub spent: bool,
+}
+
+impl Failure {
+    /// A failure that has no place in an app.
+    pub fn new(kind: &str, message: impl Into<String>) -> Self {
+        Self { kind: Kind::of(kind), message: message.into(), backtrace: Vec::new(), spent: true }
+    }
+}

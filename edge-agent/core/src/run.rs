@@ -1,0 +1,333 @@
+//! Runs: a service's script is read afresh, planned as a whole, and its operations are called in order.
+//!
+//! Nothing is called before the whole plan holds, and nothing is called that the plan does not name. A run that
+//! fails is over; the service is held until its fault was treated, and then it is run again from the beginning.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flotilla_schemas::desired::Trigger;
+use flotilla_schemas::fault::{How, kind};
+use flotilla_schemas::journal::Lane;
+use flotilla_schemas::release::Release;
+use flotilla_schemas::{AppId, Digest, ServiceId, Value};
+use flotilla_script::{Call, Definition, EventList, PlanError, Script, Step};
+
+use crate::app::{code, is_transient};
+use crate::core::Core;
+use crate::effect::{Code, Effect};
+use crate::input::{Failure, ScriptFiles};
+
+/// A run of a service.
+#[derive(Debug)]
+pub(crate) struct Run {
+    id: u64,
+    began_ms: u64,
+    phase: Phase,
+    /// Calls that were made.
+    calls: u64,
+    /// Apps that it used: the transient ones among them go with it.
+    apps: BTreeSet<AppId>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The script's files are being read.
+    Reading,
+    /// These steps are left; the first is next.
+    Ready(std::vec::IntoIter<Step>),
+    /// The first of the steps that are left waits for its app to be loaded.
+    Loading(std::vec::IntoIter<Step>, u64),
+    /// A call is under way, at this place; these steps are left.
+    Calling(std::vec::IntoIter<Step>, u64, String),
+}
+
+impl Run {
+    pub fn is_calling(&self, call: u64) -> bool {
+        matches!(self.phase, Phase::Calling(_, id, _) if id == call)
+    }
+
+    fn is_loading(&self, load: u64) -> bool {
+        matches!(self.phase, Phase::Loading(_, id) if id == load)
+    }
+}
+
+impl Core {
+    pub(crate) fn services_due(&mut self) {
+        let ids: Vec<ServiceId> = self.services.keys().cloned().collect();
+        for id in ids {
+            self.start_if_due(&id);
+            self.continue_run(&id);
+        }
+    }
+
+    pub(crate) fn services_wake(&self) -> Option<u64> {
+        let waiting =
+            self.services.values().filter(|service| service.run.is_none() && service.held.is_none());
+        waiting.filter_map(|service| service.due).min()
+    }
+
+    fn start_if_due(&mut self, id: &ServiceId) {
+        let now = self.now.mono_ms;
+        let service = self.service(id.clone());
+        let due =
+            service.due.is_some_and(|due| due <= now) && service.held.is_none() && service.run.is_none();
+        let Some(opened) = service.opened.as_ref().filter(|_| due) else { return };
+        let files = match opened.script_files() {
+            Ok(files) => files,
+            Err(waits) => {
+                service.due = None;
+                service.waits = waits;
+                return;
+            }
+        };
+        service.due = None;
+        service.waits.clear();
+        let run = self.next_effect();
+        let (phase, apps) = (Phase::Reading, BTreeSet::new());
+        self.service(id.clone()).run = Some(Run { id: run, began_ms: now, phase, calls: 0, apps });
+        self.effect(Effect::ReadScript { service: id.clone(), run, files });
+    }
+
+    pub(crate) fn script_read(&mut self, id: &ServiceId, run: u64, files: Result<ScriptFiles, Failure>) {
+        let reading = |run_: &Run| run_.id == run && matches!(run_.phase, Phase::Reading);
+        if !self.services.get(id).and_then(|service| service.run.as_ref()).is_some_and(reading) {
+            return;
+        }
+        match files.and_then(|files| plan(&files)) {
+            Ok(steps) => self.set_phase(id, Phase::Ready(steps.into_iter())),
+            Err(failure) => self.run_failed(id, AppId::system(), failure, None),
+        }
+    }
+
+    fn set_phase(&mut self, id: &ServiceId, phase: Phase) {
+        if let Some(run) = &mut self.service(id.clone()).run {
+            run.phase = phase;
+        }
+    }
+
+    /// Goes on with a run that waits for nothing but its turn.
+    fn continue_run(&mut self, id: &ServiceId) {
+        let Some(Run { phase: Phase::Ready(steps), .. }) = &mut self.service(id.clone()).run else { return };
+        let mut steps = std::mem::take(steps);
+        loop {
+            let Some(step) = steps.as_slice().first().cloned() else { return self.run_ended(id) };
+            let Some(call) = step.call.clone() else {
+                steps.next();
+                continue;
+            };
+            let phase = match self.prepare(id, &call) {
+                Prepared::Loaded(app) => {
+                    steps.next();
+                    self.call(id, app, call, &step, steps)
+                }
+                Prepared::Loading(load) => Phase::Loading(steps, load),
+                Prepared::Waits => Phase::Ready(steps),
+                Prepared::Failed(app, failure) => {
+                    return self.run_failed(id, app, failure, Some(place(&step)));
+                }
+                Prepared::Quarantined(app) => return self.run_blocked(id, &app),
+            };
+            return self.set_phase(id, phase);
+        }
+    }
+
+    /// Brings the app of a call into memory, one step at a time.
+    fn prepare(&mut self, id: &ServiceId, call: &Call) -> Prepared {
+        let app = self.standing_for(&call.app);
+        let opened = self.services.get(id).and_then(|service| service.opened.as_ref());
+        let Some((digest, release)) = opened.and_then(|opened| opened.apps.get(&app)).cloned() else {
+            let text = format!("the service names no release of {app}");
+            return Prepared::Failed(app, Failure::new(kind::SCRIPT_INVALID, text));
+        };
+        let state = self.app(app.clone());
+        if state.kept.quarantined {
+            return Prepared::Quarantined(app);
+        }
+        if state.is_busy() {
+            return Prepared::Waits;
+        }
+        if state.loaded == Some(digest) {
+            return Prepared::Loaded(app);
+        }
+        match code(&self.config, &release) {
+            Err(error) => Prepared::Failed(app, Failure::new(kind::RUNTIME, error)),
+            Ok(code) => self.bring(id, app, digest, &release, code),
+        }
+    }
+
+    fn bring(
+        &mut self,
+        id: &ServiceId,
+        app: AppId,
+        digest: Digest,
+        release: &Arc<Release>,
+        code: Code,
+    ) -> Prepared {
+        if !self.fetch(code.artifact()) {
+            self.app(app.clone()).fetching = true;
+            self.service(id.clone()).waits = format!("{app} is on its way");
+            return Prepared::Waits;
+        }
+        self.service(id.clone()).waits.clear();
+        let load = self.next_effect();
+        let state = self.app(app.clone());
+        state.downloads += u64::from(std::mem::take(&mut state.fetching));
+        (state.loaded, state.loading) = (None, Some((load, digest)));
+        let (grants, limits) = (release.manifest.grants.clone(), release.manifest.limits.clone());
+        self.effect(Effect::Load { load, app, code, grants, limits });
+        Prepared::Loading(load)
+    }
+
+    fn call(
+        &mut self,
+        id: &ServiceId,
+        app: AppId,
+        call: Call,
+        step: &Step,
+        left: std::vec::IntoIter<Step>,
+    ) -> Phase {
+        let number = self.next_effect();
+        let state = self.app(app.clone());
+        (state.calling, state.events) = (Some(number), 0);
+        if let Some(run) = &mut self.service(id.clone()).run {
+            run.calls += 1;
+            run.apps.insert(app.clone());
+        }
+        self.effect(Effect::Call { call: number, app, operation: call.operation, args: call.args });
+        Phase::Calling(left, number, place(step))
+    }
+
+    pub(crate) fn loaded(&mut self, id: &AppId, load: u64, result: Result<(), Failure>) {
+        let app = self.app(id.clone());
+        let Some((_, digest)) = app.loading.take_if(|(number, _)| *number == load) else { return };
+        if result.is_ok() {
+            app.loaded = Some(digest);
+            app.loads += 1;
+        }
+        let waiting = self.services.iter_mut().find_map(|(service, state)| {
+            let run = state.run.as_mut().filter(|run| run.is_loading(load))?;
+            let Phase::Loading(steps, _) = &mut run.phase else { return None };
+            run.phase = Phase::Ready(std::mem::take(steps));
+            run.apps.insert(id.clone());
+            Some(service.clone())
+        });
+        if let (Some(service), Err(failure)) = (waiting, result) {
+            self.run_failed(&service, id.clone(), failure, None);
+        }
+    }
+
+    pub(crate) fn called(&mut self, call: u64, result: Result<Value, Failure>) {
+        let Some((id, app)) = self.apps.iter_mut().find(|(_, app)| app.calling == Some(call)) else { return };
+        let id = id.clone();
+        app.calling = None;
+        let spent = result.as_ref().is_err_and(|failure| failure.spent);
+        if spent || std::mem::take(&mut app.restart) {
+            self.unload(&id);
+        }
+        let running = self.services.iter_mut().find_map(|(service, state)| {
+            let run = state.run.as_mut().filter(|run| run.is_calling(call))?;
+            let Phase::Calling(steps, _, place) = &mut run.phase else { return None };
+            let place = std::mem::take(place);
+            run.phase = Phase::Ready(std::mem::take(steps));
+            Some((service.clone(), place))
+        });
+        if let (Some((service, place)), Err(failure)) = (running, result) {
+            self.run_failed(&service, id, failure, Some(place));
+        }
+    }
+
+    fn run_ended(&mut self, id: &ServiceId) {
+        let Some(run) = self.end_run(id) else { return };
+        let now = self.now.mono_ms;
+        let service = self.service(id.clone());
+        service.waits.clear();
+        service.due = service.next_due(run.began_ms, now);
+        let once =
+            service.opened.as_ref().map(|o| &o.service).filter(|service| service.trigger == Trigger::Once);
+        if let Some(started) = once.map(|service| service.started) {
+            service.kept.ran = started;
+            self.keep_service(id);
+        }
+        let fields = [
+            ("service", Value::from(id.as_str())),
+            ("calls", run.calls.into()),
+            ("elapsed-ms", (now - run.began_ms.min(now)).into()),
+        ];
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.event(AppId::system(), "run".to_owned(), fields, Lane::Reading);
+        self.close_faults(id, How::Cured);
+    }
+
+    /// An app of the run is in quarantine: nothing runs until a person releases it.
+    fn run_blocked(&mut self, id: &ServiceId, app: &AppId) {
+        self.end_run(id);
+        self.service(id.clone()).waits = format!("{app} is in quarantine; restart it to release it");
+    }
+
+    fn run_failed(&mut self, id: &ServiceId, app: AppId, failure: Failure, place: Option<String>) {
+        self.end_run(id);
+        self.failed(id, app, failure, place);
+    }
+
+    /// The run is over, however it went: its transient apps leave memory and disk.
+    fn end_run(&mut self, id: &ServiceId) -> Option<Run> {
+        let run = self.service(id.clone()).run.take()?;
+        for app in &run.apps {
+            self.end_transient(id, app);
+        }
+        if self.services.get(id).is_some_and(|service| service.is_ended()) {
+            self.service_ended(id);
+            return None;
+        }
+        Some(run)
+    }
+
+    fn end_transient(&mut self, id: &ServiceId, app: &AppId) {
+        let opened = self.services.get(id).and_then(|service| service.opened.as_ref());
+        let Some((_, release)) = opened.and_then(|opened| opened.apps.get(app)).cloned() else { return };
+        let in_use = self.services.values().any(|s| s.run.as_ref().is_some_and(|run| run.apps.contains(app)));
+        if !is_transient(&release) || in_use {
+            return;
+        }
+        self.unload(app);
+        if let Ok(code) = code(&self.config, &release) {
+            self.lost(code.artifact());
+        }
+    }
+
+    /// The code of transient apps that a run needs now.
+    pub(crate) fn transient_in_use(&self) -> Vec<Digest> {
+        let running = self.services.values().filter(|service| service.run.is_some());
+        let releases =
+            running.filter_map(|service| service.opened.as_ref()).flat_map(|opened| opened.apps.values());
+        let transient = releases.filter(|(_, release)| is_transient(release));
+        transient
+            .filter_map(|(_, release)| Some(code(&self.config, release).ok()?.artifact().digest))
+            .collect()
+    }
+}
+
+enum Prepared {
+    Loaded(AppId),
+    Loading(u64),
+    Waits,
+    Failed(AppId, Failure),
+    Quarantined(AppId),
+}
+
+fn place(step: &Step) -> String {
+    format!("{}:{} {}", step.line, step.col, step.event)
+}
+
+/// The whole walk of a script, checked against its definition and resolved by its event list.
+fn plan(files: &ScriptFiles) -> Result<Vec<Step>, Failure> {
+    let invalid = |error: flotilla_script::Diagnostics| Failure::new(kind::SCRIPT_INVALID, error.to_string());
+    let definition = Definition::parse("definition.dtd", &files.definition).map_err(invalid)?;
+    let events = EventList::parse("events.json", &files.events).map_err(invalid)?;
+    let script = Script::parse("script.xml", &files.text, &definition).map_err(invalid)?;
+    script.plan(&events).map_err(|error| match error {
+        PlanError::Unmapped(error) => Failure::new(kind::SCRIPT_UNMAPPED, error.to_string()),
+        PlanError::Invalid(error) => Failure::new(kind::SCRIPT_INVALID, error.to_string()),
+    })
+}
