@@ -16,7 +16,9 @@ esac
 sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 target=${CARGO_TARGET_DIR:-target}
 here=$(pwd -P)
+rust=$(rustc -vV | sed -n 's/^commit-hash: //p')
 RUSTFLAGS="--remap-path-prefix=$here=samples"
+RUSTFLAGS="$RUSTFLAGS --remap-path-prefix=$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$rust"
 cargo fetch --locked --quiet
 for registry in "$sources"/*; do
     RUSTFLAGS="$RUSTFLAGS --remap-path-prefix=$registry=registry"

@@ -117,7 +117,7 @@ pub struct Limits {
 pub struct Interface {
     /// The interfaces of `fleet:edge` that it imports: `device-read`.
     pub imports: BTreeSet<String>,
-    /// The operations that it exports, by name.
+    /// The operations that it exports, in the order of their names.
     pub operations: Vec<Operation>,
 }
 

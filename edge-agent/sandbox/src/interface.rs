@@ -3,7 +3,7 @@
 //! An app imports interfaces of `fleet:edge` and nothing else, and exports functions of plain types. Whatever else
 //! it imports or exports is refused by name, all of it at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::Type;
 use flotilla_schemas::app::{Interface, Operation};
@@ -68,7 +68,7 @@ impl crate::Sandbox {
     }
 }
 
-/// The interface of a component, and where its operations are.
+/// The interface of a component, and where its operations are, both in the order of their names.
 pub(crate) fn read(component: &Component) -> Result<(Interface, Vec<Export>), Vec<InterfaceError>> {
     let engine = component.engine();
     let mut errors = Vec::new();
@@ -97,8 +97,10 @@ fn imports(engine: &Engine, component: &Component, errors: &mut Vec<InterfaceErr
 }
 
 fn exports(engine: &Engine, component: &Component, errors: &mut Vec<InterfaceError>) -> Vec<Export> {
+    let ty = component.component_type();
+    let by_name: BTreeMap<_, _> = ty.exports(engine).collect();
     let mut exports = Vec::new();
-    for (name, item) in component.component_type().exports(engine) {
+    for (name, item) in by_name {
         let index = component.get_export_index(None, name);
         match (item.ty, index) {
             (ComponentItem::Type(_), _) => {}

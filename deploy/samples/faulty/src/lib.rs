@@ -16,7 +16,7 @@ wit_bindgen::generate!({
             }
 
             /// Gives back what it was given.
-            export echo: func(everything: everything) -> everything;
+            export echo: func(everything: list<everything>) -> list<everything>;
             /// How often it has been called since the instance was made.
             export count: func() -> u32;
             /// Never comes back.
@@ -62,7 +62,7 @@ thread_local! {
 struct Faulty;
 
 impl Guest for Faulty {
-    fn echo(everything: Everything) -> Everything {
+    fn echo(everything: Vec<Everything>) -> Vec<Everything> {
         everything
     }
 

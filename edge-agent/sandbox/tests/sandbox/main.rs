@@ -7,3 +7,4 @@ mod isolation;
 mod loading;
 mod operations;
 mod samples;
+mod strangers;

@@ -12,13 +12,13 @@ fn value(json: &str) -> Value {
 #[tokio::test]
 async fn every_type_goes_in_and_comes_back_the_same() {
     let (mut instance, _) = start(&faulty(60_000)).await;
-    for (whole, label) in [(i64::MIN, "null"), (i64::MAX, "\"a ü\"")] {
-        let everything = value(&format!(
-            r#"{{"truth": true, "small": 255, "whole": {whole}, "number": -0.5, "text": "häuser", "shade": "light",
-                "numbers": [1.5, 2.5], "point": {{"x": -1, "y": 2, "label": {label}}}}}"#
-        ));
-        assert_eq!(instance.call("echo", std::slice::from_ref(&everything)).await, Ok(everything));
-    }
+    let everything = value(
+        r#"[{"truth": true, "small": 255, "whole": -9223372036854775808, "number": -0.5, "text": "häuser",
+             "shade": "light", "numbers": [1.5, 2.5], "point": {"x": -1, "y": 2, "label": null}},
+            {"truth": false, "small": 0, "whole": 9223372036854775807, "number": 3.0, "text": "",
+             "shade": "dark", "numbers": [], "point": {"x": 1, "y": -2, "label": "a ü"}}]"#,
+    );
+    assert_eq!(instance.call("echo", std::slice::from_ref(&everything)).await, Ok(everything));
 }
 
 #[tokio::test]
@@ -50,10 +50,8 @@ fn an_interface_is_read_from_the_component() {
         params: params.iter().map(|(name, ty)| (name.to_string(), (*ty).clone())).collect(),
         result: result.cloned(),
     };
-    let mut operations = interface.operations.clone();
-    operations.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(
-        operations,
+        interface.operations,
         [
             operation("hold", &[("celsius", &number), ("tolerance", &number)], None),
             operation("read-room", &[], Some(&number)),
