@@ -6,6 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
 use crate::countermeasures::{self, CountermeasuresCommand};
+use crate::demo::{self, Demo};
 use crate::edges::{self, Edges};
 use crate::events::{self, Events};
 use crate::faults::{self, Faults};
@@ -34,6 +35,8 @@ pub struct Flotilla {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play the whole story on this machine: publish, run, fail, recover
+    Demo(Demo),
     /// Make a new fleet: its keys and the file that says whom to trust
     #[command(subcommand)]
     Fleet(FleetCommand),
@@ -76,6 +79,7 @@ impl Flotilla {
     /// Carries the command out.
     pub fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
+            Command::Demo(demo) => demo::run(&demo)?,
             Command::Fleet(command) => fleet::run(command)?,
             Command::Script(command) => script::run(command)?,
             Command::Service(command) => service::run(command)?,

@@ -189,7 +189,7 @@ fn write(dir: &Path, files: &[FleetFile]) -> Result<(), FleetError> {
 
 fn explain(init: &Init, files: &[FleetFile]) -> io::Result<()> {
     let dir = init.dir.display();
-    output::line(format!("The fleet {} is made in {dir}:", styled(NAME, &init.name)))?;
+    output::line(format!("The fleet {} is made in {dir}", styled(NAME, &init.name)))?;
     let width = files.iter().map(|f| f.path.display().to_string().len()).max().unwrap_or(0);
     for file in files {
         output::line(format!("  {:width$}  {}", file.path.display().to_string(), file.purpose))?;

@@ -3,14 +3,17 @@
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong usage. Whoever closes standard output has seen enough, and that
 //! is no failure.
 
+mod agent;
 mod args;
 mod client;
 mod countermeasures;
+mod demo;
 mod edges;
 mod events;
 mod faults;
 mod fleet;
 mod output;
+mod publish;
 mod record;
 mod script;
 mod service;

@@ -1,0 +1,185 @@
+//! `flotilla demo`: the whole loop on one machine, with real processes of this very program, over real MQTT.
+//!
+//! Everything lies in a folder of its own and listens on the loopback interface alone. What is started is ended,
+//! whatever happens; when a step fails, the folder with the logs stays.
+
+mod facts;
+mod play;
+mod process;
+mod samples;
+mod stage;
+mod story;
+mod sweep;
+mod timeline;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use flotilla_link::BrokerUrl;
+use flotilla_schemas::IdError;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client::{API_ENV, TOKEN_FILE_ENV};
+use crate::output::{self, BOLD, DIM, GOOD, styled};
+use play::Play;
+use stage::Stage;
+use story::Summary;
+
+/// How long the story may take with `--once`, ending included.
+const ONCE_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// How the demo is played.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  flotilla demo\n  flotilla demo --once\n  flotilla demo --edges 5 --broker mqtt://127.0.0.1:1883"
+)]
+pub struct Demo {
+    /// End after the story; exit with 0 only if all of it happened
+    #[arg(long)]
+    pub once: bool,
+    /// How many edges there are; the story needs two
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
+    pub edges: u8,
+    /// An MQTT 5 broker to use instead of an own one; the demo wants it to itself
+    #[arg(long, value_name = "URL")]
+    pub broker: Option<BrokerUrl>,
+    /// Leave the folder with the samples, data and logs where it is
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Why the demo failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// It could not be set up.
+    #[error("{what}")]
+    Stage {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        cause: io::Error,
+    },
+    /// The broker cannot be used.
+    #[error(transparent)]
+    Broker(#[from] sweep::SweepError),
+    /// A step of the story did not happen.
+    #[error("play the step \"{step}\": {why}{}", log_text(.log))]
+    Step {
+        /// The step.
+        step: String,
+        /// Why.
+        why: String,
+        /// The end of the log that tells more, and where all of it is.
+        log: Option<(String, PathBuf)>,
+    },
+    /// The story took too long.
+    #[error("play the story within {} s", ONCE_TIMEOUT.as_secs())]
+    Late,
+    /// Somebody ended it before its end.
+    #[error("play the story to its end: it was interrupted")]
+    Interrupted,
+    /// A name of the story is no id.
+    #[error("name the parts")]
+    Id(#[from] IdError),
+    /// Something of the system failed.
+    #[error("go on")]
+    System(#[from] io::Error),
+}
+
+fn log_text(log: &Option<(String, PathBuf)>) -> String {
+    log.as_ref().map(|(tail, path)| format!("\nthe end of {}:\n{tail}", path.display())).unwrap_or_default()
+}
+
+/// Plays the demo.
+pub fn run(demo: &Demo) -> Result<(), DemoError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut stage = Stage::set(demo.edges, demo.broker.clone())?;
+        let played = tokio::select! {
+            played = play_on(demo, &mut stage) => played,
+            signal = stop_signal() => signal.map_err(DemoError::System).and(Ok(End::Interrupted)),
+        };
+        stage.end().await;
+        if let Some(broker) = &demo.broker {
+            // The next demo sweeps too.
+            let _ = sweep::sweep(broker).await;
+        }
+        let is_failed = !matches!(played, Ok(End::Played | End::Interrupted));
+        if let Some(dir) = stage.close(demo.keep || is_failed) {
+            output::note(styled(DIM, format!("everything is kept in {}", dir.display())));
+        }
+        match played? {
+            End::Interrupted if demo.once => Err(DemoError::Interrupted),
+            End::Played | End::Interrupted => Ok(()),
+        }
+    })
+}
+
+/// How the demo ended, if nothing failed.
+enum End {
+    Played,
+    Interrupted,
+}
+
+async fn stop_signal() -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    Ok(())
+}
+
+async fn play_on(demo: &Demo, stage: &mut Stage) -> Result<End, DemoError> {
+    if let Some(broker) = &demo.broker {
+        sweep::sweep(broker).await?;
+    }
+    output::line(styled(DIM, format!("everything is in {}", stage.dir.display())))?;
+    let mut play = Play::new(stage);
+    let story = story::play(&mut play, demo.broker.is_none());
+    if demo.once {
+        let summary = tokio::time::timeout(ONCE_TIMEOUT, story).await.map_err(|_| DemoError::Late)??;
+        tell(&summary, &play)?;
+        return Ok(End::Played);
+    }
+    let summary = story.await?;
+    tell(&summary, &play)?;
+    invite(play.stage)?;
+    play.go_on().await.map(|()| End::Played)
+}
+
+fn tell(summary: &Summary, play: &Play<'_>) -> io::Result<()> {
+    let Summary { answers_ms, open_ms, fetched, records, fault_records } = summary;
+    let answers: Vec<String> = answers_ms.iter().map(|(measure, ms)| format!("{measure} {ms} ms")).collect();
+    output::line(format!(
+        "\n{}",
+        styled(GOOD.bold(), format!("All of it happened, in {:.1} s.", play.timeline.seconds()))
+    ))?;
+    output::line(format!("  from fault to countermeasure  {}", answers.join(", ")))?;
+    output::line(format!("  fault open                   {open_ms} ms"))?;
+    output::line(format!("  transient app fetched        {fetched} times, and gone each time"))?;
+    output::line(format!("  records at the center        {records}, {fault_records} of them on the fault"))
+}
+
+fn invite(stage: &Stage) -> io::Result<()> {
+    let program = std::env::current_exe()?;
+    let (dir, program, token) = (stage.dir.display(), program.display(), stage.token_file());
+    let (token, host, port) = (token.display(), &stage.broker.host, stage.broker.port);
+    output::line(format!(
+        "\n{}\n  \
+         cd {dir}\n  \
+         export {API_ENV}={} {TOKEN_FILE_ENV}={token}\n  \
+         alias flotilla={program}\n  \
+         flotilla edges --watch\n  \
+         flotilla events e1 --follow\n  \
+         flotilla faults --follow\n  \
+         flotilla edge show e2\n  \
+         flotilla edge restart-app e2 aircon-north    # takes its place back, traps again, is replaced again\n  \
+         flotilla service start air-conditioner --on e1 --events aircon-small --every 2s\n  \
+         flotilla countermeasures show\n  \
+         mosquitto_sub -h {host} -p {port} -v -t 'fleet/v1/edge/+/fault/#'\n\
+         Ctrl-C here ends everything.\n",
+        styled(BOLD, "It keeps running. In another terminal:"),
+        stage.api,
+    ))
+}

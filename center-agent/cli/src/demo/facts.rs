@@ -1,0 +1,228 @@
+//! What the edges have let be known so far, as any MQTT client can hear it.
+//!
+//! Facts only grow: each message is taken in once, told on the timeline if it is news, and the story's steps ask
+//! about the whole. Signatures are the business of centers; a dashboard believes its broker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use flotilla_link::Message;
+use flotilla_schemas::countermeasure::Measure;
+use flotilla_schemas::fault::{Closed, Fault};
+use flotilla_schemas::journal::{Batch, Body, Record};
+use flotilla_schemas::report::{AppRow, AppState, EventReport};
+use flotilla_schemas::topic::{EdgeTopic, PREFIX, Topic};
+use flotilla_schemas::{AppId, CenterId, EdgeId, EpochId, FaultId};
+use serde::de::DeserializeOwned;
+
+use super::timeline::Timeline;
+use crate::output::{BAD, BOLD, DIM, GOOD, WARN, plain, styled};
+use crate::record;
+
+/// What the demo listens to.
+pub fn filters() -> Vec<String> {
+    ["avail", "app/+", "event/+", "journal/0"].map(|rest| format!("{PREFIX}/edge/+/{rest}")).into()
+}
+
+/// What is known.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The edges that are online.
+    pub online: BTreeSet<EdgeId>,
+    /// The last word of each edge on each app.
+    pub apps: BTreeMap<(EdgeId, AppId), AppRow>,
+    /// How often an event came, by edge, source and name.
+    pub events: BTreeMap<(EdgeId, AppId, String), u64>,
+    /// Faults, as the records of their edges tell them.
+    pub faults: BTreeMap<FaultId, FaultFacts>,
+    seen: BTreeSet<(EdgeId, EpochId, u64)>,
+}
+
+/// What is known of a fault.
+#[derive(Debug, Clone)]
+pub struct FaultFacts {
+    /// Its edge.
+    pub edge: EdgeId,
+    /// As it was last recorded.
+    pub fault: Fault,
+    /// When each attempt became due, in Unix milliseconds of the edge.
+    pub due_ts: BTreeMap<u32, i64>,
+    /// What was decided, by attempt.
+    pub restorations: BTreeMap<u32, Restoration>,
+    /// How it ended.
+    pub closed: Option<Closed>,
+}
+
+/// A decision about a fault.
+#[derive(Debug, Clone)]
+pub struct Restoration {
+    /// What is done.
+    pub measure: Measure,
+    /// Who decided, if it was not the edge alone.
+    pub center: Option<CenterId>,
+    /// When it was recorded, in Unix milliseconds of the edge.
+    pub ts: i64,
+}
+
+impl FaultFacts {
+    /// How long the edge waited for the measure of an attempt, in milliseconds.
+    pub fn answer_ms(&self, attempt: u32) -> Option<i64> {
+        Some(self.restorations.get(&attempt)?.ts - self.due_ts.get(&attempt)?)
+    }
+
+    /// The attempt at which this measure was decided.
+    pub fn attempt_of(&self, measure: Measure) -> Option<u32> {
+        self.restorations.iter().find(|(_, r)| r.measure == measure).map(|(attempt, _)| *attempt)
+    }
+}
+
+impl Facts {
+    /// Takes a message in. What is of another form than expected is left to the center to complain about.
+    pub fn take(&mut self, message: &Message, timeline: &mut Timeline) -> io::Result<()> {
+        let Topic::Edge(edge, topic) = &message.topic else { return Ok(()) };
+        match topic {
+            EdgeTopic::Avail => self.avail(edge, &message.payload, timeline),
+            EdgeTopic::App(_) => read(message).map_or(Ok(()), |row| self.app(row, timeline)),
+            EdgeTopic::Event(_) => read(message).map_or(Ok(()), |event| self.event(event, timeline)),
+            EdgeTopic::Journal(0) => read(message).map_or(Ok(()), |batch| self.batch(batch, timeline)),
+            _ => Ok(()),
+        }
+    }
+
+    /// How often this event came from this edge, whichever app it came from.
+    pub fn count(&self, edge: &EdgeId, name: &str) -> u64 {
+        self.events.iter().filter(|((e, _, n), _)| e == edge && n == name).map(|(_, count)| count).sum()
+    }
+
+    /// The first fault of this edge's app.
+    pub fn fault(&self, edge: &EdgeId, app: &AppId) -> Option<&FaultFacts> {
+        let mut faults: Vec<&FaultFacts> =
+            self.faults.values().filter(|f| f.edge == *edge && f.fault.app == *app).collect();
+        faults.sort_by_key(|fault| fault.due_ts.values().next().copied());
+        faults.first().copied()
+    }
+
+    fn avail(&mut self, edge: &EdgeId, payload: &[u8], timeline: &mut Timeline) -> io::Result<()> {
+        if payload == b"online" {
+            if self.online.insert(edge.clone()) {
+                timeline.tell(edge.as_str(), &styled(GOOD, "online"))?;
+            }
+        } else if self.online.remove(edge) {
+            timeline.tell(edge.as_str(), &styled(BAD, "offline"))?;
+        }
+        Ok(())
+    }
+
+    fn app(&mut self, row: AppRow, timeline: &mut Timeline) -> io::Result<()> {
+        let key = (row.meta.edge.clone(), row.app.clone());
+        let (edge, app) = (row.meta.edge.as_str(), row.app.as_str());
+        let before = self.apps.get(&key);
+        let (downloads, replaced) = before.map_or((0, ""), |b| (b.downloads, b.replaced_by.as_str()));
+        if row.downloads > downloads {
+            let version = if row.installed.is_empty() { &row.latest } else { &row.installed };
+            let what = format!("downloaded {} {version}", styled(BOLD, app));
+            timeline.tell_some(&format!("download {app}"), edge, &what)?;
+        }
+        if row.state != before.map_or(AppState::Absent, |b| b.state) {
+            let (key, what) = match row.state {
+                AppState::Absent => ("absent", "gone from memory and disk"),
+                AppState::Loaded => ("loaded", "in memory"),
+                AppState::Quarantined => ("quarantined", "in quarantine"),
+                AppState::Downloading | AppState::Installed | AppState::Running => ("", ""),
+            };
+            if !what.is_empty() {
+                timeline.tell_some(
+                    &format!("{key} {app}"),
+                    edge,
+                    &format!("{} {what}", styled(BOLD, app)),
+                )?;
+            }
+        }
+        if row.replaced_by != replaced && !row.replaced_by.is_empty() {
+            let what = format!("{} replaced by {}", styled(BOLD, app), styled(BOLD, &row.replaced_by));
+            timeline.tell(edge, &styled(WARN, what))?;
+        }
+        self.apps.insert(key, row);
+        Ok(())
+    }
+
+    fn event(&mut self, event: EventReport, timeline: &mut Timeline) -> io::Result<()> {
+        let (edge, source) = (event.meta.edge, event.source);
+        if source.as_str() != "system" {
+            let fields: Vec<String> =
+                event.fields.iter().map(|(key, value)| format!("{key}={}", record::text(value))).collect();
+            let what = format!("{source} {} {}", styled(BOLD, plain(&event.event)), fields.join(" "));
+            timeline.tell_some(&format!("event {source} {}", event.event), edge.as_str(), &what)?;
+        }
+        *self.events.entry((edge, source, event.event)).or_default() += 1;
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: Batch, timeline: &mut Timeline) -> io::Result<()> {
+        for record in batch.records {
+            // What is sent again is not news.
+            if self.seen.insert((batch.edge.clone(), batch.epoch.clone(), record.seq)) {
+                self.record(&batch.edge, record, timeline)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, edge: &EdgeId, record: Record, timeline: &mut Timeline) -> io::Result<()> {
+        let ts = record.ts;
+        match record.body {
+            Body::Fault(fault) => {
+                let (kind, message) = (styled(BAD, &fault.kind), plain(&fault.message));
+                let at = fault.step.as_ref().map(|step| format!(" at {}", plain(step))).unwrap_or_default();
+                let id = styled(DIM, &fault.fault);
+                let what = format!("{kind} in {}{at}, attempt {}: {message}  {id}", fault.app, fault.attempt);
+                timeline.tell(edge.as_str(), &what)?;
+                let id = fault.fault.clone();
+                let facts = self.faults.entry(id).or_insert_with(|| FaultFacts {
+                    edge: edge.clone(),
+                    fault: fault.clone(),
+                    due_ts: BTreeMap::new(),
+                    restorations: BTreeMap::new(),
+                    closed: None,
+                });
+                facts.due_ts.entry(fault.attempt).or_insert(ts);
+                facts.fault = fault;
+            }
+            Body::Restoration { fault, attempt, measure, cause, center } => {
+                let by =
+                    center.as_ref().map_or("the edge alone".to_owned(), |center| format!("center {center}"));
+                if let Some(facts) = self.faults.get_mut(&fault) {
+                    facts.restorations.insert(attempt, Restoration { measure, center, ts });
+                    let after =
+                        facts.answer_ms(attempt).map(|ms| format!(" after {ms} ms")).unwrap_or_default();
+                    let measure = styled(WARN, measure);
+                    let what = format!(
+                        "{by} answers{after}: {measure}, cause {}  {}",
+                        plain(&cause),
+                        styled(DIM, fault)
+                    );
+                    timeline.tell(edge.as_str(), &what)?;
+                }
+            }
+            Body::Closed(closed) => {
+                let what = format!(
+                    "fault {} after {} ms, {} attempts  {}",
+                    styled(GOOD, "closed"),
+                    closed.open_ms,
+                    closed.attempts,
+                    styled(DIM, &closed.fault)
+                );
+                timeline.tell(edge.as_str(), &what)?;
+                if let Some(facts) = self.faults.get_mut(&closed.fault.clone()) {
+                    facts.closed = Some(closed);
+                }
+            }
+            Body::Event { .. } | Body::Command { .. } | Body::Dropped { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+fn read<T: DeserializeOwned>(message: &Message) -> Option<T> {
+    serde_json::from_slice(&message.payload).ok()
+}

@@ -1,0 +1,118 @@
+//! Where the demo is played: a folder, free ports, and the processes on them.
+//!
+//! Everything that is started here is ended here, in order: edges, center, broker. If this process dies, they end by
+//! themselves, since each is tied to it.
+
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use flotilla_link::BrokerUrl;
+use flotilla_schemas::EdgeId;
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::{DemoError, samples};
+
+/// The fleet's name, by which a later demo knows what an earlier one left on a broker.
+pub const FLEET: &str = "demo";
+
+/// The center's id.
+pub const CENTER: &str = "c1";
+
+/// The parts of the demo and where they are.
+#[derive(Debug)]
+pub struct Stage {
+    /// The folder with all files.
+    pub dir: PathBuf,
+    /// The broker.
+    pub broker: BrokerUrl,
+    /// The center's HTTP API, `http://127.0.0.1:PORT`.
+    pub api: String,
+    /// The edges.
+    pub edges: Vec<EdgeId>,
+    temp: TempDir,
+    processes: Vec<Process>,
+}
+
+impl Stage {
+    /// Makes the folder with the samples in it; starts nothing.
+    pub fn set(edges: u8, broker: Option<BrokerUrl>) -> Result<Self, DemoError> {
+        let failed = |cause| DemoError::Stage { what: "make a folder for the demo".into(), cause };
+        let temp = tempfile::Builder::new().prefix("flotilla-demo-").tempdir().map_err(failed)?;
+        let dir = temp.path().to_owned();
+        std::fs::create_dir(dir.join("log")).map_err(failed)?;
+        samples::write(&dir, edges).map_err(failed)?;
+        let broker = match broker {
+            Some(broker) => broker,
+            None => BrokerUrl { host: "127.0.0.1".into(), port: free_port()? },
+        };
+        let api = format!("http://127.0.0.1:{}", free_port()?);
+        let edges = (1..=edges).filter_map(|n| EdgeId::new(format!("e{n}")).ok()).collect();
+        Ok(Self { dir, broker, api, edges, temp, processes: Vec::new() })
+    }
+
+    /// Where the center's token will be.
+    pub fn token_file(&self) -> PathBuf {
+        self.dir.join(CENTER).join("api.token")
+    }
+
+    /// Starts the embedded broker.
+    pub fn start_broker(&mut self) -> Result<(), DemoError> {
+        let tcp = format!("{}:{}", self.broker.host, self.broker.port);
+        self.start("broker", &["broker", "--tcp", &tcp, "--data", "broker", "--open"])
+    }
+
+    /// Starts the center.
+    pub fn start_center(&mut self) -> Result<(), DemoError> {
+        let broker = self.broker.to_string();
+        let api = self.api.trim_start_matches("http://").to_owned();
+        let key = format!("fleet/center-{CENTER}.key");
+        let args = ["center", "--id", CENTER, "--fleet", "fleet/fleet.json", "--key", &key];
+        self.start("center", &[&args[..], &["--broker", &broker, "--data", CENTER, "--api", &api]].concat())
+    }
+
+    /// Starts an edge.
+    pub fn start_edge(&mut self, edge: &EdgeId) -> Result<(), DemoError> {
+        let (broker, equipment) = (self.broker.to_string(), format!("equipment/{edge}.toml"));
+        let args = ["edge", "--id", edge.as_str(), "--fleet", "fleet/fleet.json", "--broker", &broker];
+        self.start(
+            edge.as_str(),
+            &[&args[..], &["--data", edge.as_str(), "--equipment", &equipment]].concat(),
+        )
+    }
+
+    fn start(&mut self, name: &str, args: &[&str]) -> Result<(), DemoError> {
+        let failed = |cause| DemoError::Stage { what: format!("start {name}"), cause };
+        self.processes.push(Process::start(name, &self.dir, args).map_err(failed)?);
+        Ok(())
+    }
+
+    /// The first process that has ended although nobody ended it, and how.
+    pub fn ended(&mut self) -> Option<(String, String)> {
+        self.processes.iter_mut().find_map(|process| Some((process.name.clone(), process.ended()?)))
+    }
+
+    /// Where the log of a part goes.
+    pub fn log(&self, name: &str) -> Option<&Path> {
+        self.processes.iter().find(|process| process.name == name).map(|process| process.log.as_path())
+    }
+
+    /// Ends everything, what was started last first.
+    pub async fn end(&mut self) {
+        while let Some(process) = self.processes.pop() {
+            process.end().await;
+        }
+    }
+
+    /// Leaves the folder where it is, or removes it. Says where it is if it stays.
+    pub fn close(self, keep: bool) -> Option<PathBuf> {
+        keep.then(|| self.temp.keep())
+    }
+}
+
+/// A port of the loopback interface that nobody uses at this moment.
+fn free_port() -> Result<u16, DemoError> {
+    let port = || -> io::Result<u16> { Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port()) };
+    port().map_err(|cause| DemoError::Stage { what: "find a free port".into(), cause })
+}
