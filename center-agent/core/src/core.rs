@@ -1,0 +1,188 @@
+//! The core itself: what it holds, how it begins, and how an input becomes a step.
+//!
+//! ```text
+//! message ─ verified ─▶ registry, faults, documents ─┐
+//! request ─ judged ──────────────────▶ documents ────┼─▶ what the broker should retain ─▶ what differs is published
+//! store ── appended ─▶ faults, ack                   │
+//! time ─── sweep, chunks, commands, pulse ───────────┘
+//! ```
+//!
+//! Nothing is issued before the sweep is over. Each function here takes the step that it adds to.
+
+use std::collections::BTreeMap;
+
+use flotilla_schemas::desired::Desired;
+use flotilla_schemas::fleet::Fleet;
+use flotilla_schemas::time::Now;
+use flotilla_schemas::{CenterId, EdgeId, SessionId};
+
+use crate::catalog::Listing;
+use crate::command::Commands;
+use crate::delivery::Delivery;
+use crate::document::Documents;
+use crate::fault::Faults;
+use crate::registry::Registry;
+use crate::request::Refusal;
+use crate::retained::Retained;
+use crate::row::Row;
+use crate::service::Present;
+use crate::step::{Effect, Input, Step};
+use crate::sweep::Sweep;
+use crate::warning::Warnings;
+
+/// How often a center looks for edges that fell silent, and brings its views up to date, in milliseconds.
+pub const PULSE_MS: u64 = 5_000;
+
+/// How often a center's status is published, in milliseconds.
+pub const STATUS_MS: u64 = 30_000;
+
+/// What a core is made from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The center.
+    pub center: CenterId,
+    /// The fleet, and whom it trusts.
+    pub fleet: Fleet,
+    /// This run of the agent; never used before. At most 40 characters, as command ids are made from it.
+    pub session: SessionId,
+    /// The agent's version.
+    pub agent: String,
+    /// How many records of journals the store holds.
+    pub records: u64,
+}
+
+/// The decisions of a center.
+#[derive(Debug, Clone)]
+pub struct Core {
+    pub(crate) config: Config,
+    pub(crate) documents: Documents,
+    pub(crate) catalog: Listing,
+    pub(crate) registry: Registry,
+    pub(crate) faults: Faults,
+    pub(crate) commands: Commands,
+    pub(crate) delivery: Delivery,
+    pub(crate) retained: Retained,
+    pub(crate) warnings: Warnings,
+    /// What centers retained for edges and this one would not have.
+    pub(crate) heard: BTreeMap<EdgeId, Desired>,
+    pub(crate) sweep: Sweep,
+    /// Whether a sweep was ever finished.
+    pub(crate) swept: bool,
+    pub(crate) seq: u64,
+    pulse_at: u64,
+    status_at: u64,
+}
+
+impl Core {
+    /// Begins, or begins again after a crash, with what is on disk.
+    pub fn from_records(config: Config, rows: impl IntoIterator<Item = Row>, now: Now) -> Self {
+        let mut documents = Documents::new(config.center.clone(), config.fleet.era);
+        let (mut registry, mut faults) = (Registry::default(), Faults::default());
+        for row in rows {
+            match row {
+                Row::Document(document) => documents.load(document),
+                Row::Edge(edge) => registry.load(edge),
+                Row::Fault(fault) => faults.load(fault),
+            }
+        }
+        let mut core = Self {
+            catalog: Listing::of(&config.fleet.fleet, &documents),
+            commands: Commands::new(config.session.clone()),
+            config,
+            documents,
+            registry,
+            faults,
+            delivery: Delivery::default(),
+            retained: Retained::default(),
+            warnings: Warnings::default(),
+            heard: BTreeMap::new(),
+            sweep: Sweep::Idle,
+            swept: false,
+            seq: 0,
+            pulse_at: now.mono_ms,
+            status_at: now.mono_ms,
+        };
+        core.retain_all();
+        core
+    }
+
+    /// Takes an input; see [`Step`] for what is to be done with what comes out.
+    pub fn handle(&mut self, input: Input, now: Now) -> Step {
+        let mut step = Step::default();
+        match input {
+            Input::Connected => self.connected(now),
+            Input::Disconnected => self.sweep = Sweep::Idle,
+            Input::Message { topic, payload, sig, retained } => {
+                if retained {
+                    self.sweep.heard(now.mono_ms);
+                }
+                self.retained.heard(&topic, &payload);
+                self.hear(&topic, &payload, sig.as_ref(), !retained, now, &mut step);
+            }
+            Input::Appended { batch, held } => self.appended(batch, held, &mut step),
+            Input::Request { id, .. } if !self.swept => {
+                step.effects.push(Effect::Reply { id, answer: Err(Refusal::Unswept) });
+            }
+            Input::Request { id, request } => self.decide(id, request, now, &mut step),
+            Input::Unsent(topic) => self.retained.unsent(&topic),
+            Input::Tick => {}
+        }
+        self.pass_time(now, &mut step);
+        step.wake_at = self.wake_at();
+        step
+    }
+
+    fn connected(&mut self, now: Now) {
+        self.sweep = Sweep::begin(now.mono_ms);
+        self.retained.forget();
+    }
+
+    /// What is there when something is to be judged.
+    pub(crate) fn present(&self) -> Present<'_> {
+        Present { documents: &self.documents, catalog: &self.catalog, registry: &self.registry }
+    }
+
+    fn pass_time(&mut self, now: Now, step: &mut Step) {
+        for (id, silent) in self.commands.expire(now.mono_ms) {
+            step.effects.push(Effect::Reply { id, answer: Err(silent.into()) });
+        }
+        if self.sweep.end(now.mono_ms) {
+            self.swept = true;
+            step.note("heard what the broker retains", None, "");
+            self.answer_waiting(step);
+        }
+        if now.mono_ms >= self.pulse_at {
+            self.pulse_at = now.mono_ms + PULSE_MS;
+            for edge in self.registry.fall_silent(now) {
+                step.note("edge silent", Some(&edge), "");
+            }
+            self.retain_app_views();
+        }
+        if now.mono_ms >= self.status_at {
+            self.status_at = now.mono_ms + STATUS_MS;
+            self.retain_status(now);
+        }
+        if self.sweep == Sweep::Done {
+            self.send(now, step);
+        }
+    }
+
+    fn send(&mut self, now: Now, step: &mut Step) {
+        for (topic, payload) in self.retained.take(now.mono_ms) {
+            step.effects.push(Effect::Publish { topic, payload, retain: true });
+        }
+        let chunks = self.delivery.take(now.mono_ms);
+        let chunks: Vec<_> = chunks.iter().filter_map(|digest| self.catalog.chunk(digest)).collect();
+        if !chunks.is_empty() {
+            step.effects.push(Effect::SendChunks(chunks));
+        }
+    }
+
+    fn wake_at(&self) -> Option<u64> {
+        let connected =
+            (self.sweep == Sweep::Done).then(|| [self.delivery.due_at(), self.retained.repair_at()]);
+        let always =
+            [self.sweep.ends_at(), self.commands.due_at(), Some(self.pulse_at), Some(self.status_at)];
+        always.into_iter().chain(connected.into_iter().flatten()).flatten().min()
+    }
+}

@@ -1,0 +1,109 @@
+//! What a center does about a request: it is judged, becomes a document, is stored, and then holds.
+
+use flotilla_schemas::command::Order;
+use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::time::Now;
+use flotilla_schemas::topic::ToTopic;
+use flotilla_schemas::{Digest, EdgeId, ServiceId};
+
+use crate::catalog::{Publication, PublishError, judge_app, judge_script, judge_size};
+use crate::command::CommandError;
+use crate::core::Core;
+use crate::document::Body;
+use crate::hearing::publish;
+use crate::request::{Answer, Published, Refusal, Request, RequestId};
+use crate::row::{Row, Write};
+use crate::service::ServiceDocument;
+use crate::step::{Effect, Step};
+
+impl Core {
+    pub(crate) fn decide(&mut self, id: RequestId, request: Request, now: Now, step: &mut Step) {
+        let publishers = self.config.fleet.publisher_keys();
+        let answer = match request {
+            Request::PublishApp(signed) => judge_app(&self.documents, &publishers, signed)
+                .and_then(|publication| self.publish(publication, now, step))
+                .map_err(Refusal::from),
+            Request::PublishScript { release, apps } => {
+                judge_script(&self.documents, &publishers, release, apps)
+                    .and_then(|publication| self.publish(publication, now, step))
+                    .map_err(Refusal::from)
+            }
+            Request::Start(service, start) => match self.present().start(service, &start) {
+                Ok(document) => Ok(self.serve(document, now, step)),
+                Err(error) => Err(error.into()),
+            },
+            Request::Stop(service, stop) => match self.present().stop(service, &stop) {
+                Ok(document) => Ok(self.serve(document, now, step)),
+                Err(error) => Err(error.into()),
+            },
+            Request::SetCountermeasures(list) => self.replace_list(list, now, step),
+            Request::Command(edge, order) => match self.command(id, &edge, order, now, step) {
+                // The edge's reply will be the answer.
+                Ok(()) => return,
+                Err(error) => Err(error.into()),
+            },
+        };
+        step.effects.push(Effect::Reply { id, answer });
+    }
+
+    fn publish(
+        &mut self,
+        publication: Publication,
+        now: Now,
+        step: &mut Step,
+    ) -> Result<Answer, PublishError> {
+        let (release, new): (Digest, bool) = match publication {
+            Publication::Known(digest) => (digest, false),
+            Publication::New(digest, body) => {
+                judge_size(&self.config.fleet.fleet, &self.documents, &body)?;
+                self.hold(*body, now, step);
+                (digest, true)
+            }
+        };
+        let catalog = self.catalog.message().version;
+        Ok(Answer::Published(Published { release, catalog, new }))
+    }
+
+    fn serve(&mut self, document: ServiceDocument, now: Now, step: &mut Step) -> Answer {
+        let service: ServiceId = document.service.clone();
+        let view = crate::showing::service_view(&document);
+        step.note("service decided", None, &service);
+        self.hold(Body::Service(document), now, step);
+        Answer::Service(view)
+    }
+
+    fn replace_list(
+        &mut self,
+        mut list: Countermeasures,
+        now: Now,
+        step: &mut Step,
+    ) -> Result<Answer, Refusal> {
+        list.check().map_err(Refusal::Countermeasures)?;
+        // The document's number grows over all centers, so the list's version is the same number.
+        list.version = self.documents.next().n;
+        self.hold(Body::Countermeasures(list.clone()), now, step);
+        Ok(Answer::Countermeasures(list))
+    }
+
+    fn command(
+        &mut self,
+        id: RequestId,
+        edge: &EdgeId,
+        order: Order,
+        now: Now,
+        step: &mut Step,
+    ) -> Result<(), CommandError> {
+        let command = self.commands.give(&self.registry, id, edge, order, now.mono_ms)?;
+        step.note("command given", Some(edge), &command.id);
+        step.effects.extend(publish(edge, ToTopic::Command, &command));
+        Ok(())
+    }
+
+    /// Makes the body a document: on disk with this step, retained after it.
+    fn hold(&mut self, body: Body, now: Now, step: &mut Step) {
+        let document = self.documents.decide(body, now.wall_ms);
+        step.note("document decided", None, document.body.id().topic());
+        self.retain_document(&document);
+        step.persist.push(Write::put(Row::Document(document)));
+    }
+}

@@ -1,0 +1,183 @@
+//! What an edge should be: the join of all documents that concern it.
+//!
+//! ```text
+//! countermeasures ───────────────────────────▶ policy
+//! service + newest script + newest apps ─────▶ service/<s>
+//! ```
+//!
+//! A slot's key is the greatest version among the documents that its value is made of, so a new release of a script
+//! or an app, too, replaces what was there. Nothing is decided here and nothing remembered: the same documents give
+//! the same state on every center. What another center retained with a greater key is joined in.
+
+use std::collections::BTreeMap;
+
+use flotilla_schemas::desired::{Desired, Item, Service, Slot, Wanted};
+use flotilla_schemas::{AppId, Digest, EdgeId};
+
+use crate::document::Ver;
+use crate::service::{On, Present, Run, ServiceDocument};
+
+/// What the documents say of an edge.
+pub fn join(present: Present<'_>, edge: &EdgeId) -> BTreeMap<Slot, Item> {
+    let policy = present.documents.countermeasures().map(|(ver, list)| {
+        let value = Wanted::Policy(list.clone());
+        (Slot::Policy, Item { key: ver.key(), value })
+    });
+    let services = present.documents.services().filter_map(|service| {
+        let item = item(present, service, service.on.get(edge)?)?;
+        Some((Slot::Service(service.service.clone()), item))
+    });
+    policy.into_iter().chain(services).collect()
+}
+
+/// Joins what was heard into what is said: the greater item of each slot.
+pub fn join_heard(items: &mut BTreeMap<Slot, Item>, heard: &Desired) {
+    for (slot, other) in &heard.items {
+        if items.get(slot).is_none_or(|item| other.replaces(item)) {
+            items.insert(slot.clone(), other.clone());
+        }
+    }
+}
+
+/// A service on one edge; none while something that it needs is unknown here, so that the edge keeps what it has.
+fn item(present: Present<'_>, service: &ServiceDocument, on: &On) -> Option<Item> {
+    let Some(run) = &on.run else {
+        return Some(Item { key: on.ver.key(), value: Wanted::Gone });
+    };
+    let script = present.catalog.script(&service.script)?;
+    let (apps, newest_app) = apps(present, service, run)?;
+    let newest = [Some(&on.ver), Some(&script.ver), newest_app].into_iter().flatten().max()?;
+    let value = Wanted::Service(Service {
+        script: service.script.clone(),
+        release: script.digest,
+        events: run.events.clone(),
+        apps,
+        trigger: run.trigger,
+        started: on.ver.n,
+    });
+    Some(Item { key: newest.key(), value })
+}
+
+/// The newest releases of the apps that the event list names and of their published alternates, and the greatest
+/// version among them.
+fn apps<'a>(
+    present: Present<'a>,
+    service: &ServiceDocument,
+    run: &Run,
+) -> Option<(BTreeMap<AppId, Digest>, Option<&'a Ver>)> {
+    let (_, script) = present.documents.script(&service.script)?;
+    let (mut apps, mut newest) = (BTreeMap::new(), None);
+    for app in script.apps.get(&run.events)? {
+        let listed = present.catalog.app(app)?;
+        let alternates = listed.release.manifest.alternates.iter();
+        let alternates = alternates.filter_map(|other| Some((other, present.catalog.app(other)?)));
+        for (app, listed) in alternates.chain([(app, listed)]) {
+            apps.insert(app.clone(), listed.digest);
+            newest = newest.max(Some(&listed.ver));
+        }
+    }
+    Some((apps, newest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Body;
+    use crate::request::{ServiceStart, ServiceStop};
+    use crate::samples::{World, app};
+    use flotilla_schemas::countermeasure::Countermeasures;
+    use flotilla_schemas::desired::Trigger;
+
+    fn started() -> World {
+        let mut world = World::default();
+        world.edges(&["e1", "e2"]);
+        world.publish(app("a", "1.0.0", &["b", "unpublished"])).publish(app("b", "1.0.0", &["c"]));
+        world.apps(&["c"]);
+        world.script("cooling", "1.0.0", &[("large", &["a"])]);
+        let edges = vec!["e1".parse().unwrap()];
+        let start = ServiceStart { script: None, edges, events: None, trigger: Trigger::Once };
+        let document = world.present().start("cooling".parse().unwrap(), &start).unwrap();
+        world.decide(Body::Service(document));
+        world
+    }
+
+    fn service(world: &World, edge: &str) -> Option<(u64, Wanted)> {
+        let items = join(world.present(), &edge.parse().unwrap());
+        let item = items.get(&Slot::Service("cooling".parse().unwrap()))?;
+        Some((item.key.n, item.value.clone()))
+    }
+
+    fn running(world: &World) -> (u64, Service) {
+        match service(world, "e1") {
+            Some((n, Wanted::Service(service))) => (n, service),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_service_brings_the_apps_of_its_list_and_their_published_alternates() {
+        let (n, service) = running(&started());
+        let names: Vec<&str> = service.apps.keys().map(AppId::as_str).collect();
+        assert_eq!((n, service.started, names), (5, 5, vec!["a", "b"]));
+    }
+
+    #[test]
+    fn a_new_script_changes_the_slot_and_touches_no_app() {
+        let mut world = started();
+        let (_, before) = running(&world);
+        world.script("cooling", "1.1.0", &[("large", &["a"])]);
+        let (n, after) = running(&world);
+        assert_eq!((n, after.started), (6, 5), "a one-off does not run again");
+        assert_eq!(after.apps, before.apps);
+        assert_ne!(after.release, before.release);
+    }
+
+    #[test]
+    fn a_new_release_of_an_alternate_changes_the_slot() {
+        let mut world = started();
+        world.publish(app("b", "1.1.0", &["c"]));
+        let (n, after) = running(&world);
+        assert_eq!((n, after.started), (6, 5));
+    }
+
+    #[test]
+    fn a_stop_concerns_its_edge_alone_and_no_edge_gets_what_it_was_not_given() {
+        let mut world = started();
+        assert_eq!(service(&world, "e2"), None);
+        let stop = ServiceStop { edges: vec!["e1".parse().unwrap()] };
+        let document = world.present().stop("cooling".parse().unwrap(), &stop).unwrap();
+        world.decide(Body::Service(document));
+        assert_eq!(service(&world, "e1"), Some((6, Wanted::Gone)));
+    }
+
+    #[test]
+    fn countermeasures_are_for_every_edge() {
+        let mut world = started();
+        world.decide(Body::Countermeasures(Countermeasures { version: 6, ..Countermeasures::default() }));
+        assert!(join(world.present(), &"e2".parse().unwrap()).contains_key(&Slot::Policy));
+    }
+
+    #[test]
+    fn what_was_heard_wins_only_with_a_greater_key() {
+        let world = started();
+        let edge: EdgeId = "e1".parse().unwrap();
+        let mut items = join(world.present(), &edge);
+        let slot = Slot::Service("cooling".parse().unwrap());
+        let ours = items.get(&slot).unwrap().clone();
+        let heard = |n: u64| Desired {
+            v: 1,
+            fleet: "f".parse().unwrap(),
+            edge: edge.clone(),
+            edge_epoch: "x".parse().unwrap(),
+            min_catalog: 0,
+            items: BTreeMap::from([(
+                slot.clone(),
+                Item { key: flotilla_schemas::desired::Key { n, ..ours.key.clone() }, value: Wanted::Gone },
+            )]),
+        };
+        join_heard(&mut items, &heard(1));
+        assert_eq!(items[&slot], ours);
+        join_heard(&mut items, &heard(99));
+        assert_eq!(items[&slot].value, Wanted::Gone);
+    }
+}

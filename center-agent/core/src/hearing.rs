@@ -1,0 +1,209 @@
+//! What a center does about a message that it believes, and about a batch that is on disk.
+
+use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::fault::Fault;
+use flotilla_schemas::journal::{Ack, Batch, Lane};
+use flotilla_schemas::report::{AppRow, Status, Want};
+use flotilla_schemas::sign::Signature;
+use flotilla_schemas::time::Now;
+use flotilla_schemas::topic::ToTopic;
+use flotilla_schemas::{EdgeId, Topic};
+use serde::Serialize;
+
+use crate::core::Core;
+use crate::document::{Document, Jump};
+use crate::fault::{FaultRow, answer};
+use crate::message::{Message, Said};
+use crate::registry::Heard;
+use crate::request::Answer;
+use crate::row::{Row, Write};
+use crate::step::{Effect, Held, Step};
+
+impl Core {
+    pub(crate) fn hear(
+        &mut self,
+        topic: &Topic,
+        payload: &[u8],
+        sig: Option<&Signature>,
+        live: bool,
+        now: Now,
+        step: &mut Step,
+    ) {
+        let message = Message { topic, payload, sig };
+        match message.read(&self.config.fleet, &self.registry) {
+            Ok(said) => self.act(topic, said, live, now, step),
+            Err(error) => self.warn("message not believed", topic, error, now, step),
+        }
+    }
+
+    fn act(&mut self, topic: &Topic, said: Said, live: bool, now: Now, step: &mut Step) {
+        match said {
+            Said::Nothing => {}
+            Said::Avail(edge, online) => {
+                if self.registry.avail(&edge, online, now) {
+                    step.note(if online { "edge online" } else { "edge offline" }, Some(&edge), "");
+                }
+            }
+            Said::Status(status) => self.status(topic, *status, live, now, step),
+            Said::Inventory(inventory) => self.registry.inventory(inventory),
+            Said::App(row) => self.app_row(topic, row, now, step),
+            Said::Batch(batch) => self.batch(batch, step),
+            Said::Want(want) => self.wanted(topic, want, now, step),
+            Said::Reply(reply) => {
+                if let Some(id) = self.commands.reply(&reply) {
+                    step.effects.push(Effect::Reply { id, answer: Ok(Answer::Reply(reply)) });
+                }
+            }
+            Said::Document(document) => self.adopt(topic, *document, now, step),
+            Said::Desired(desired) => {
+                let n_max = desired.items.values().map(|item| item.key.n).max().unwrap_or_default();
+                let seen = self.documents.see(n_max);
+                if self.believe(seen, topic, now, step) {
+                    let edge = desired.edge.clone();
+                    self.heard.insert(edge.clone(), desired);
+                    self.retain_desired(&edge);
+                }
+            }
+            Said::Catalog(catalog) => {
+                let seen = self.documents.see(catalog.version);
+                self.believe(seen, topic, now, step);
+            }
+        }
+    }
+
+    fn status(&mut self, topic: &Topic, status: Status, live: bool, now: Now, step: &mut Step) {
+        let edge = status.meta.edge.clone();
+        let seen = self.documents.see(status.n_max);
+        self.believe(seen, topic, now, step);
+        let was_online = self.registry.get(&edge).is_some_and(|edge| edge.online);
+        match self.registry.status(status, live, now) {
+            Err(error) => return self.warn("edge refused", topic, error, now, step),
+            Ok(Heard::Same) => {}
+            Ok(heard) => {
+                if heard == Heard::New {
+                    step.note("edge taken on, its key pinned", Some(&edge), "");
+                }
+                step.persist.extend(self.registry.row(&edge).map(|row| Write::put(Row::Edge(row))));
+                self.retain_desired(&edge);
+            }
+        }
+        if live && !was_online {
+            step.note("edge online", Some(&edge), "");
+        }
+    }
+
+    fn app_row(&mut self, topic: &Topic, row: AppRow, now: Now, step: &mut Step) {
+        let (edge, app) = (row.meta.edge.clone(), row.app.clone());
+        if self.registry.app(row) {
+            self.retain_distribution(&app, &edge);
+        } else {
+            self.warn("row of an app not taken", topic, "its edge is unknown or has too many", now, step);
+        }
+    }
+
+    /// A fault is answered first: the answer needs nothing on disk.
+    fn batch(&mut self, batch: Batch, step: &mut Step) {
+        if self.swept && batch.lane == Lane::Fault {
+            for fault in self.faults.unanswered(&batch) {
+                self.answer(&batch.edge, fault, step);
+            }
+        }
+        step.effects.push(Effect::Append(batch));
+    }
+
+    /// Answers what came before the list was known.
+    pub(crate) fn answer_waiting(&self, step: &mut Step) {
+        for (edge, fault) in self.faults.waiting() {
+            self.answer(edge, fault, step);
+        }
+    }
+
+    fn answer(&self, edge: &EdgeId, fault: &Fault, step: &mut Step) {
+        let none = Countermeasures::default();
+        let list = self.documents.countermeasures().map_or(&none, |(_, list)| list);
+        let answer = answer(list, &self.config.center, edge, fault);
+        step.effects.extend(publish(edge, ToTopic::Answer, &answer));
+        step.note(
+            "fault answered",
+            Some(edge),
+            format!("{} {}: {}", fault.fault, fault.kind, answer.measure),
+        );
+    }
+
+    pub(crate) fn appended(&mut self, batch: Batch, held: Held, step: &mut Step) {
+        self.config.records += held.stored;
+        if held.fork {
+            step.note(
+                "journal forked: other records are held at its positions",
+                Some(&batch.edge),
+                &batch.epoch,
+            );
+        } else if batch.lane == Lane::Fault {
+            let changes = self.faults.record(&batch);
+            let key = |row: FaultRow| Write::Remove(Row::Fault(row).key());
+            step.persist.extend(changes.removed.into_iter().map(key));
+            step.persist.extend(changes.put.into_iter().map(|row| Write::put(Row::Fault(row))));
+        }
+        let Held { from, upto, want, fork, .. } = held;
+        let (center, epoch) = (self.config.center.clone(), batch.epoch.clone());
+        let ack = Ack { v: 1, center, epoch, lane: batch.lane, from, upto, want, fork };
+        step.effects.extend(publish(&batch.edge, ToTopic::Ack, &ack));
+    }
+
+    fn wanted(&mut self, topic: &Topic, want: Want, now: Now, step: &mut Step) {
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            want.chunks.into_iter().partition(|digest| self.catalog.chunk(digest).is_some());
+        if let Some(digest) = unknown.first() {
+            let error =
+                format!("{} of the chunks are not of the catalog, {} first", unknown.len(), digest.short());
+            self.warn("chunks not served", topic, error, now, step);
+        }
+        if known.into_iter().filter(|digest| !self.delivery.ask(*digest, now.mono_ms)).count() > 0 {
+            self.warn("chunks not served", topic, "too many wait to be sent", now, step);
+        }
+    }
+
+    fn adopt(&mut self, topic: &Topic, document: Document, now: Now, step: &mut Step) {
+        match self.documents.adopt(document.clone()) {
+            Ok(true) => {
+                step.note("document taken from the broker", None, topic);
+                step.persist.push(Write::put(Row::Document(document.clone())));
+                self.retain_document(&document);
+            }
+            Ok(false) => {}
+            Err(jump) => self.warn("message not believed", topic, jump, now, step),
+        }
+    }
+
+    fn believe(&mut self, seen: Result<(), Jump>, topic: &Topic, now: Now, step: &mut Step) -> bool {
+        match seen {
+            Ok(()) => true,
+            Err(jump) => {
+                self.warn("message not believed", topic, jump, now, step);
+                false
+            }
+        }
+    }
+
+    fn warn(
+        &mut self,
+        message: &'static str,
+        topic: &Topic,
+        error: impl ToString,
+        now: Now,
+        step: &mut Step,
+    ) {
+        let edge = match topic {
+            Topic::Edge(edge, _) | Topic::To(edge, _) => Some(edge),
+            _ => None,
+        };
+        let note = self.warnings.about(message, edge, topic, error, now.mono_ms);
+        step.effects.extend(note.map(Effect::Note));
+    }
+}
+
+/// A message to an edge. Serialising one of our own types does not fail; if it did, the edge would ask again.
+pub(crate) fn publish<T: Serialize>(edge: &EdgeId, rest: ToTopic, message: &T) -> Option<Effect> {
+    let payload = serde_json::to_vec(message).ok()?;
+    Some(Effect::Publish { topic: Topic::To(edge.clone(), rest), payload, retain: false })
+}

@@ -1,0 +1,316 @@
+//! What a message says, once it is verified: nothing of a message is believed before this file has let it through.
+//!
+//! An edge's messages are verified by its pinned key, its status by the key that the status shows (the registry
+//! pins it), those of centers by the fleet file. Ids inside must be those of the topic. An empty payload means
+//! nothing.
+
+use flotilla_schemas::command::Reply;
+use flotilla_schemas::desired::Desired;
+use flotilla_schemas::fleet::Fleet;
+use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch};
+use flotilla_schemas::release::Catalog;
+use flotilla_schemas::report::{AppRow, Inventory, Status, WANT_CHUNKS_MAX, Want};
+use flotilla_schemas::sign::{self, SignError, Signature};
+use flotilla_schemas::topic::EdgeTopic;
+use flotilla_schemas::{EdgeId, Topic};
+use serde::de::DeserializeOwned;
+
+use crate::document::{Body, Document};
+use crate::registry::Registry;
+
+/// What was said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// Nothing that a center listens to.
+    Nothing,
+    /// An edge is there, or gone.
+    Avail(EdgeId, bool),
+    /// An edge's state.
+    Status(Box<Status>),
+    /// What an edge has.
+    Inventory(Inventory),
+    /// An edge's row of its own distribution table.
+    App(AppRow),
+    /// Records, dense and in order.
+    Batch(Batch),
+    /// Chunks that an edge lacks.
+    Want(Want),
+    /// An edge's reply to a command.
+    Reply(Reply),
+    /// A decision of a center.
+    Document(Box<Document>),
+    /// What an edge should be, as a center retained it.
+    Desired(Desired),
+    /// The catalog, as a center retained it.
+    Catalog(Catalog),
+}
+
+/// Why a message was not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Disbelief {
+    /// An edge whose status was never seen.
+    #[error("{0} has shown no key yet")]
+    Stranger(EdgeId),
+    /// Not signed by whom it should be.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// Not of the expected shape.
+    #[error("it is unreadable: {0}")]
+    Shape(String),
+    /// Says something that it may not say.
+    #[error("{0}")]
+    Rule(String),
+}
+
+/// A message on its way to being believed.
+pub struct Message<'a> {
+    /// Where it came.
+    pub topic: &'a Topic,
+    /// What it holds.
+    pub payload: &'a [u8],
+    /// Who says to have signed it.
+    pub sig: Option<&'a Signature>,
+}
+
+impl Message<'_> {
+    /// Verifies and reads it.
+    pub fn read(&self, fleet: &Fleet, registry: &Registry) -> Result<Said, Disbelief> {
+        if self.payload.is_empty() {
+            return Ok(Said::Nothing);
+        }
+        match self.topic {
+            Topic::Edge(edge, rest) => self.of_edge(edge, rest, fleet, registry),
+            Topic::Intent(..) => self.document(fleet),
+            Topic::To(edge, flotilla_schemas::topic::ToTopic::Desired) => {
+                let desired: Desired = self.of_center(fleet)?;
+                same("edge", &desired.edge, edge)?;
+                same("fleet", &desired.fleet, &fleet.fleet)?;
+                Ok(Said::Desired(desired))
+            }
+            Topic::Catalog(role) if role == "targets" => {
+                let catalog: Catalog = self.of_center(fleet)?;
+                same("fleet", &catalog.fleet, &fleet.fleet)?;
+                Ok(Said::Catalog(catalog))
+            }
+            _ => Ok(Said::Nothing),
+        }
+    }
+
+    fn of_edge(
+        &self,
+        edge: &EdgeId,
+        rest: &EdgeTopic,
+        fleet: &Fleet,
+        registry: &Registry,
+    ) -> Result<Said, Disbelief> {
+        match rest {
+            EdgeTopic::Status => self.status(edge, fleet),
+            EdgeTopic::Avail => match self.payload {
+                b"online" => Ok(Said::Avail(edge.clone(), true)),
+                b"offline" => Ok(Said::Avail(edge.clone(), false)),
+                _ => Err(Disbelief::Shape("it is neither online nor offline".into())),
+            },
+            EdgeTopic::App(app) => {
+                let row: AppRow = self.parse()?;
+                same("edge", &row.meta.edge, edge)?;
+                same("app", &row.app, app)?;
+                Ok(Said::App(row))
+            }
+            EdgeTopic::Inventory => {
+                let inventory: Inventory = self.signed(edge, registry)?;
+                same("edge", &inventory.meta.edge, edge)?;
+                Ok(Said::Inventory(inventory))
+            }
+            EdgeTopic::Journal(lane) => {
+                let batch: Batch = self.signed(edge, registry)?;
+                same("edge", &batch.edge, edge)?;
+                same("lane", &batch.lane.number(), lane)?;
+                dense(&batch)?;
+                Ok(Said::Batch(batch))
+            }
+            EdgeTopic::Want => {
+                let want: Want = self.signed(edge, registry)?;
+                same("edge", &want.edge, edge)?;
+                at_most("chunks", want.chunks.len(), WANT_CHUNKS_MAX)?;
+                Ok(Said::Want(want))
+            }
+            EdgeTopic::Reply(_) => {
+                let reply: Reply = self.signed(edge, registry)?;
+                same("edge", &reply.edge, edge)?;
+                Ok(Said::Reply(reply))
+            }
+            _ => Ok(Said::Nothing),
+        }
+    }
+
+    fn status(&self, edge: &EdgeId, fleet: &Fleet) -> Result<Said, Disbelief> {
+        let status: Status = self.parse()?;
+        same("edge", &status.meta.edge, edge)?;
+        same("fleet", &status.fleet, &fleet.fleet)?;
+        let sig = self.sig.ok_or(SignError::Unsigned)?;
+        status.key.verify(&self.topic.to_string(), self.payload, sig)?;
+        Ok(Said::Status(Box::new(status)))
+    }
+
+    /// A document must be where its name says, and what it publishes must be signed by a publisher.
+    fn document(&self, fleet: &Fleet) -> Result<Said, Disbelief> {
+        let document: Document = self.of_center(fleet)?;
+        same("place", &document.body.id().topic(), self.topic)?;
+        let publishers = fleet.publisher_keys();
+        match &document.body {
+            Body::App(app) => _ = app.release.open(&publishers)?,
+            Body::Script(script) => _ = script.release.open(&publishers)?,
+            Body::Service(_) | Body::Countermeasures(_) => {}
+        }
+        Ok(Said::Document(Box::new(document)))
+    }
+
+    fn of_center<T: DeserializeOwned>(&self, fleet: &Fleet) -> Result<T, Disbelief> {
+        sign::verify(&fleet.center_keys(), &self.topic.to_string(), self.payload, self.sig)?;
+        self.parse()
+    }
+
+    fn signed<T: DeserializeOwned>(&self, edge: &EdgeId, registry: &Registry) -> Result<T, Disbelief> {
+        let known = registry.get(edge).ok_or_else(|| Disbelief::Stranger(edge.clone()))?;
+        let sig = self.sig.ok_or(SignError::Unsigned)?;
+        known.key.verify(&self.topic.to_string(), self.payload, sig)?;
+        self.parse()
+    }
+
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, Disbelief> {
+        serde_json::from_slice(self.payload).map_err(|error| Disbelief::Shape(error.to_string()))
+    }
+}
+
+fn same<T: PartialEq + ToString>(what: &str, inside: &T, outside: &T) -> Result<(), Disbelief> {
+    if inside == outside {
+        return Ok(());
+    }
+    let (inside, outside) = (inside.to_string(), outside.to_string());
+    Err(Disbelief::Rule(format!("its {what} is {inside}, where {outside} is meant")))
+}
+
+fn at_most(what: &str, found: usize, most: usize) -> Result<(), Disbelief> {
+    if found <= most { Ok(()) } else { Err(Disbelief::Rule(format!("{found} {what} are more than {most}"))) }
+}
+
+fn dense(batch: &Batch) -> Result<(), Disbelief> {
+    at_most("records", batch.records.len(), BATCH_RECORDS_MAX)?;
+    let rule = |text: String| Err(Disbelief::Rule(text));
+    let Batch { first, floor, records, .. } = batch;
+    if *first == 0 || *floor == 0 || floor > first {
+        return rule(format!(
+            "it begins with {first} above a floor of {floor}: both are at least 1, in order"
+        ));
+    }
+    if first.checked_add(records.len() as u64).is_none() {
+        return rule(format!("its numbers from {first} on run over"));
+    }
+    match (*first..).zip(records).find(|(wanted, record)| record.seq != *wanted) {
+        Some((wanted, record)) => rule(format!("record {} stands where {wanted} belongs", record.seq)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{batch, center_key, edge_key, fault, fleet, status};
+    use flotilla_schemas::sign::SecretKey;
+    use flotilla_schemas::time::Now;
+
+    fn registry() -> Registry {
+        let mut registry = Registry::default();
+        registry.status(status("e1", 1), true, Now::new(0, 0)).unwrap();
+        registry
+    }
+
+    fn read(topic: &str, text: &str, key: Option<&SecretKey>) -> Result<Said, Disbelief> {
+        let sig = key.map(|key| key.sign(topic, text.as_bytes()));
+        let topic = topic.parse().unwrap();
+        let message = Message { topic: &topic, payload: text.as_bytes(), sig: sig.as_ref() };
+        message.read(&fleet(), &registry())
+    }
+
+    fn json<T: serde::Serialize>(value: &T) -> String {
+        serde_json::to_string(value).unwrap()
+    }
+
+    #[test]
+    fn an_edge_speaks_for_itself_alone() {
+        let text = json(&batch("e1", 1, &[fault("f", 1, 1)]));
+        let topic = "fleet/v1/edge/e1/journal/0";
+        assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Ok(Said::Batch(_))));
+        assert!(matches!(read(topic, &text, Some(&edge_key("e2"))), Err(Disbelief::Sign(_))));
+        assert_eq!(read(topic, &text, None), Err(SignError::Unsigned.into()));
+        let stranger = read("fleet/v1/edge/e2/journal/0", &text, Some(&edge_key("e2")));
+        assert!(matches!(stranger, Err(Disbelief::Stranger(_))));
+        let others = read(topic, &json(&batch("e2", 1, &[])), Some(&edge_key("e1")));
+        assert!(matches!(others, Err(Disbelief::Rule(_))));
+        let other_lane = read("fleet/v1/edge/e1/journal/1", &text, Some(&edge_key("e1")));
+        assert!(matches!(other_lane, Err(Disbelief::Rule(_))));
+    }
+
+    #[test]
+    fn a_batch_is_dense() {
+        let read = |batch: &Batch| read("fleet/v1/edge/e1/journal/0", &json(batch), Some(&edge_key("e1")));
+        let good = batch("e1", 7, &[fault("f", 1, 1), fault("f", 1, 2)]);
+        assert!(read(&good).is_ok());
+        let mut gap = good.clone();
+        gap.records[1].seq += 1;
+        let mut zero = batch("e1", 1, &[]);
+        (zero.first, zero.floor) = (0, 0);
+        let mut floor = good.clone();
+        floor.floor = 8;
+        let mut over = batch("e1", u64::MAX, &[fault("f", 1, 1)]);
+        over.records[0].seq = u64::MAX;
+        let many = batch("e1", 1, &vec![fault("f", 1, 1); BATCH_RECORDS_MAX + 1]);
+        for bad in [gap, zero, floor, over, many] {
+            assert!(matches!(read(&bad), Err(Disbelief::Rule(_))), "{}", bad.first);
+        }
+    }
+
+    #[test]
+    fn a_status_is_signed_by_the_key_that_it_shows() {
+        let text = json(&status("e1", 2));
+        let topic = "fleet/v1/edge/e1/status";
+        assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Ok(Said::Status(_))));
+        assert!(matches!(read(topic, &text, Some(&edge_key("e2"))), Err(Disbelief::Sign(_))));
+        let elsewhere = read("fleet/v1/edge/e2/status", &text, Some(&edge_key("e1")));
+        assert!(matches!(elsewhere, Err(Disbelief::Rule(_))));
+        let mut other = status("e1", 2);
+        other.fleet = "other".parse().unwrap();
+        assert!(matches!(read(topic, &json(&other), Some(&edge_key("e1"))), Err(Disbelief::Rule(_))));
+    }
+
+    #[test]
+    fn only_a_center_decides_and_a_document_stands_in_its_place() {
+        let mut documents = crate::document::Documents::new("c1".parse().unwrap(), 1);
+        let document = documents.decide(Body::Countermeasures(Default::default()), 0);
+        let (text, topic) = (json(&document), "fleet/v1/intent/countermeasures/all");
+        assert!(matches!(read(topic, &text, Some(&center_key())), Ok(Said::Document(_))));
+        assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Err(Disbelief::Sign(_))));
+        let elsewhere = read("fleet/v1/intent/service/all", &text, Some(&center_key()));
+        assert!(matches!(elsewhere, Err(Disbelief::Rule(_))));
+    }
+
+    #[test]
+    fn an_empty_payload_means_nothing() {
+        for topic in
+            ["edge/e1/status", "edge/e1/avail", "intent/service/s", "to/e1/desired", "catalog/targets"]
+        {
+            assert_eq!(read(&format!("fleet/v1/{topic}"), "", None), Ok(Said::Nothing));
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_of_its_shape_is_refused_wherever_it_comes() {
+        let key = edge_key("e1");
+        for topic in ["status", "inventory", "app/a", "journal/0", "want", "reply/command", "avail"] {
+            for text in ["{", "[]", "{}", "null", "\u{0}", &"[".repeat(10_000)] {
+                let said = read(&format!("fleet/v1/edge/e1/{topic}"), text, Some(&key));
+                assert!(said.is_err(), "{topic} {text:.10}");
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The edges: who they are, whether they are there, and what they say of themselves.
+//!
+//! Until there is enrolment, the first key that an edge id shows is pinned, for ever; another is refused. An edge
+//! counts as online from a live status or its `online`, until its last will or until three statuses are overdue.
+
+use std::collections::BTreeMap;
+
+use flotilla_schemas::report::{AppRow, Inventory, Status};
+use flotilla_schemas::sign::PublicKey;
+use flotilla_schemas::time::Now;
+use flotilla_schemas::{AppId, EdgeId};
+use serde::{Deserialize, Serialize};
+
+/// The most edges of one center; a further one is refused.
+pub const EDGES_MAX: usize = 100_000;
+
+/// The most rows of apps that are kept of one edge.
+pub const APP_ROWS_MAX: usize = 1024;
+
+/// How long an edge counts as online without a word: three statuses and their jitter, in milliseconds.
+pub const SILENCE_MS_MAX: u64 = 100_000;
+
+/// An edge on disk: its pinned key, and the status with which it last changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EdgeRow {
+    /// The first key that it showed.
+    pub key: PublicKey,
+    /// The last status of which the session, mode or journal differed from the one before.
+    pub status: Status,
+    /// When that came, in Unix milliseconds of the center's clock.
+    pub heard_ts: i64,
+}
+
+/// An edge as it is known.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// The first key that it showed.
+    pub key: PublicKey,
+    /// Its last status.
+    pub status: Status,
+    /// When it was last heard, in Unix milliseconds of the center's clock.
+    pub heard_ts: i64,
+    /// Whether it is believed to be reachable.
+    pub online: bool,
+    /// What it said that it has.
+    pub inventory: Option<Inventory>,
+    /// Its own rows of its own distribution table; at most [`APP_ROWS_MAX`].
+    pub apps: BTreeMap<AppId, AppRow>,
+    /// When it was last heard live, in milliseconds of the center's running time.
+    heard_ms: u64,
+}
+
+/// Why a status was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistryError {
+    /// The id belongs to another key.
+    #[error("take the status of {0}: it shows another key than the one that was pinned for it")]
+    OtherKey(EdgeId),
+    /// There are as many edges as may be.
+    #[error("take on {0}: there are {EDGES_MAX} edges already")]
+    Full(EdgeId),
+}
+
+/// What a status changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The edge was not known.
+    New,
+    /// Its session, mode or journal is another.
+    Changed,
+    /// Nothing that must be kept.
+    Same,
+}
+
+/// All edges.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    edges: BTreeMap<EdgeId, Edge>,
+}
+
+impl Registry {
+    /// Takes an edge that is on disk: known, and not heard yet.
+    pub fn load(&mut self, row: EdgeRow) {
+        let EdgeRow { key, status, heard_ts } = row;
+        let id = status.meta.edge.clone();
+        let (inventory, apps) = (None, BTreeMap::new());
+        let edge = Edge { key, status, heard_ts, online: false, inventory, apps, heard_ms: 0 };
+        self.edges.insert(id, edge);
+    }
+
+    /// Takes a status whose signature was verified by the key that it shows. A live one is a sign of life.
+    pub fn status(&mut self, status: Status, live: bool, now: Now) -> Result<Heard, RegistryError> {
+        let id = status.meta.edge.clone();
+        let Some(edge) = self.edges.get_mut(&id) else {
+            if self.edges.len() >= EDGES_MAX {
+                return Err(RegistryError::Full(id));
+            }
+            self.load(EdgeRow { key: status.key.clone(), status, heard_ts: now.wall_ms });
+            self.life(&id, live, now);
+            return Ok(Heard::New);
+        };
+        if edge.key != status.key {
+            return Err(RegistryError::OtherKey(id));
+        }
+        let (old, new) = (&edge.status, &status);
+        if old.meta.session == new.meta.session && old.meta.seq > new.meta.seq {
+            return Ok(Heard::Same);
+        }
+        let same = (&old.meta.session, old.mode, &old.journal_epoch)
+            == (&new.meta.session, new.mode, &new.journal_epoch);
+        edge.status = status;
+        self.life(&id, live, now);
+        Ok(if same { Heard::Same } else { Heard::Changed })
+    }
+
+    fn life(&mut self, id: &EdgeId, live: bool, now: Now) {
+        if let Some(edge) = self.edges.get_mut(id).filter(|_| live) {
+            (edge.online, edge.heard_ms, edge.heard_ts) = (true, now.mono_ms, now.wall_ms);
+        }
+    }
+
+    /// Takes an edge's `online` or `offline`. True if that changed something.
+    pub fn avail(&mut self, id: &EdgeId, online: bool, now: Now) -> bool {
+        let Some(edge) = self.edges.get_mut(id) else { return false };
+        edge.heard_ms = now.mono_ms;
+        std::mem::replace(&mut edge.online, online) != online
+    }
+
+    /// Takes what an edge says that it has.
+    pub fn inventory(&mut self, inventory: Inventory) {
+        if let Some(edge) = self.edges.get_mut(&inventory.meta.edge) {
+            edge.inventory = Some(inventory);
+        }
+    }
+
+    /// Takes an edge's row of an app. False if the edge is unknown or has too many.
+    pub fn app(&mut self, row: AppRow) -> bool {
+        let Some(edge) = self.edges.get_mut(&row.meta.edge) else { return false };
+        let room = edge.apps.len() < APP_ROWS_MAX || edge.apps.contains_key(&row.app);
+        if room {
+            edge.apps.insert(row.app.clone(), row);
+        }
+        room
+    }
+
+    /// Takes from `online` the edges that were silent for too long, and names them.
+    pub fn fall_silent(&mut self, now: Now) -> Vec<EdgeId> {
+        let silent = |edge: &Edge| edge.online && edge.heard_ms + SILENCE_MS_MAX <= now.mono_ms;
+        let mut fallen = Vec::new();
+        for (id, edge) in self.edges.iter_mut().filter(|(_, edge)| silent(edge)) {
+            edge.online = false;
+            fallen.push(id.clone());
+        }
+        fallen
+    }
+
+    /// What is to be on disk of an edge.
+    pub fn row(&self, id: &EdgeId) -> Option<EdgeRow> {
+        let Edge { key, status, heard_ts, .. } = self.edges.get(id)?;
+        Some(EdgeRow { key: key.clone(), status: status.clone(), heard_ts: *heard_ts })
+    }
+
+    /// An edge.
+    pub fn get(&self, id: &EdgeId) -> Option<&Edge> {
+        self.edges.get(id)
+    }
+
+    /// All edges, by name.
+    pub fn all(&self) -> impl Iterator<Item = (&EdgeId, &Edge)> {
+        self.edges.iter()
+    }
+
+    /// How many there are, and how many are online.
+    pub fn count(&self) -> (u32, u32) {
+        let online = self.edges.values().filter(|edge| edge.online).count();
+        (self.edges.len() as u32, online as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{edge_key, status};
+
+    fn at(mono_ms: u64) -> Now {
+        Now::new(mono_ms, 1_800_000_000_000)
+    }
+
+    #[test]
+    fn the_first_key_is_pinned_and_another_refused() {
+        let mut registry = Registry::default();
+        assert_eq!(registry.status(status("e1", 1), true, at(0)), Ok(Heard::New));
+        let mut thief = status("e1", 2);
+        thief.key = edge_key("e2").public();
+        let refused = registry.status(thief.clone(), true, at(1));
+        assert_eq!(refused, Err(RegistryError::OtherKey("e1".parse().unwrap())));
+        let mut again = Registry::default();
+        again.load(registry.row(&"e1".parse().unwrap()).unwrap());
+        assert!(again.status(thief, true, at(1)).is_err());
+    }
+
+    #[test]
+    fn an_older_status_of_the_same_run_changes_nothing() {
+        let mut registry = Registry::default();
+        registry.status(status("e1", 2), true, at(0)).unwrap();
+        registry.status(status("e1", 1), true, at(0)).unwrap();
+        assert_eq!(registry.get(&"e1".parse().unwrap()).unwrap().status.meta.seq, 2);
+    }
+
+    #[test]
+    fn an_edge_is_online_until_its_will_or_its_silence() {
+        let mut registry = Registry::default();
+        let id: EdgeId = "e1".parse().unwrap();
+        registry.status(status("e1", 1), false, at(0)).unwrap();
+        assert_eq!(registry.count(), (1, 0), "a retained status is no sign of life");
+        registry.status(status("e1", 2), true, at(5)).unwrap();
+        assert_eq!(registry.count(), (1, 1));
+        assert!(registry.avail(&id, false, at(6)));
+        assert_eq!(registry.count(), (1, 0));
+        registry.status(status("e1", 3), true, at(10)).unwrap();
+        assert!(registry.fall_silent(at(9 + SILENCE_MS_MAX)).is_empty());
+        assert_eq!(registry.fall_silent(at(10 + SILENCE_MS_MAX)), [id]);
+        assert_eq!(registry.count(), (1, 0));
+    }
+}

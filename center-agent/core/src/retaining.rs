@@ -1,0 +1,154 @@
+//! What a center has the broker retain: documents, the catalog, what each edge should be, and views for people.
+
+use std::collections::BTreeMap;
+
+use flotilla_schemas::desired::Desired;
+use flotilla_schemas::report::CenterStatus;
+use flotilla_schemas::time::Now;
+use flotilla_schemas::topic::{CenterTopic, ToTopic};
+use flotilla_schemas::{AppId, EdgeId, ScriptId, Topic};
+use serde::Serialize;
+
+use crate::catalog::Listing;
+use crate::core::Core;
+use crate::desired::{join, join_heard};
+use crate::document::{Body, Document};
+
+/// What `avail` says while the center is there.
+pub const ONLINE: &[u8] = b"online";
+
+/// What `avail` says when it is not: the last will.
+pub const OFFLINE: &[u8] = b"offline";
+
+impl Core {
+    /// All of it, from what is on disk.
+    pub(crate) fn retain_all(&mut self) {
+        let avail = Topic::Center(self.config.center.clone(), CenterTopic::Avail);
+        self.retained.want(avail, ONLINE.to_vec());
+        for (id, document) in self.documents.clone().all() {
+            self.retain(id.topic(), document);
+        }
+        self.retain_catalog();
+        self.retain_desired_of_all();
+    }
+
+    /// A document that is new, and all that follows from it.
+    pub(crate) fn retain_document(&mut self, document: &Document) {
+        self.retain(document.body.id().topic(), document);
+        match &document.body {
+            Body::App(_) | Body::Script(_) => {
+                self.catalog = Listing::of(&self.config.fleet.fleet, &self.documents);
+                self.retain_catalog();
+                self.retain_desired_of_all();
+            }
+            Body::Service(service) => service.on.keys().for_each(|edge| self.retain_desired(edge)),
+            Body::Countermeasures(_) => self.retain_desired_of_all(),
+        }
+    }
+
+    fn retain_catalog(&mut self) {
+        let catalog = self.catalog.message().clone();
+        if catalog.version > 0 {
+            self.retain(Topic::Catalog("targets".into()), &catalog);
+        }
+        let scripts: Vec<ScriptId> = self.catalog.scripts().map(|(script, _)| script.clone()).collect();
+        for script in scripts {
+            if let Some(detail) = self.script(&script) {
+                self.retain(Topic::Script(script), &detail.summary);
+            }
+        }
+        self.retain_app_views();
+        let rows: Vec<(AppId, EdgeId)> = self
+            .registry
+            .all()
+            .flat_map(|(edge, known)| known.apps.keys().map(|app| (app.clone(), edge.clone())))
+            .collect();
+        rows.iter().for_each(|(app, edge)| self.retain_distribution(app, edge));
+    }
+
+    pub(crate) fn retain_app_views(&mut self) {
+        for summary in self.apps() {
+            self.retain(Topic::App(summary.app.clone()), &summary);
+        }
+    }
+
+    /// A row of the distribution table.
+    pub(crate) fn retain_distribution(&mut self, app: &AppId, edge: &EdgeId) {
+        if let Some(row) = self.distribution(app, edge) {
+            self.retain(Topic::Distribution(app.clone(), edge.clone()), &row);
+        }
+    }
+
+    fn retain_desired_of_all(&mut self) {
+        let edges: Vec<EdgeId> = self.registry.all().map(|(edge, _)| edge.clone()).collect();
+        edges.iter().for_each(|edge| self.retain_desired(edge));
+    }
+
+    /// What an edge should be. Nothing goes out for an edge that has not shown its journal yet, or for which nothing
+    /// was decided.
+    pub(crate) fn retain_desired(&mut self, edge: &EdgeId) {
+        let Some(known) = self.registry.get(edge) else { return };
+        let edge_epoch = known.status.journal_epoch.clone();
+        let ours = join(self.present(), edge);
+        let (mut items, mut min_catalog) = (ours.clone(), self.catalog.message().version);
+        if let Some(heard) = self.heard.get(edge) {
+            if heard.edge_epoch == edge_epoch {
+                join_heard(&mut items, heard);
+                min_catalog = min_catalog.max(heard.min_catalog);
+            }
+            if items == ours {
+                self.heard.remove(edge);
+            }
+        }
+        if !items.is_empty() {
+            let (fleet, to) = (self.config.fleet.fleet.clone(), Topic::To(edge.clone(), ToTopic::Desired));
+            let edge = edge.clone();
+            self.retain(to, &Desired { v: 1, fleet, edge, edge_epoch, min_catalog, items });
+        }
+    }
+
+    /// The center's own state.
+    pub(crate) fn retain_status(&mut self, now: Now) {
+        self.seq += 1;
+        let status = self.center_status(now.wall_ms);
+        self.retain(Topic::Center(self.config.center.clone(), CenterTopic::Status), &status);
+    }
+
+    /// The center's own state at this time.
+    pub(crate) fn center_status(&self, ts: i64) -> CenterStatus {
+        let (edges, edges_online) = self.registry.count();
+        CenterStatus {
+            v: 1,
+            center: self.config.center.clone(),
+            session: self.config.session.clone(),
+            seq: self.seq,
+            ts,
+            edges,
+            edges_online,
+            faults_open: self.faults.open(None),
+            list_ver: self.documents.countermeasures().map_or(0, |(_, list)| list.version),
+            catalog: self.catalog.message().version,
+            records: self.config.records,
+            agent: self.config.agent.clone(),
+        }
+    }
+
+    /// Serialising one of our own types does not fail; if it did, the broker would keep what it has.
+    fn retain<T: Serialize>(&mut self, topic: Topic, message: &T) {
+        if let Ok(payload) = serde_json::to_vec(message) {
+            self.retained.want(topic, payload);
+        }
+    }
+
+    /// What an edge should be, as it was last made.
+    pub(crate) fn items(
+        &self,
+        edge: &EdgeId,
+    ) -> BTreeMap<flotilla_schemas::desired::Slot, flotilla_schemas::desired::Item> {
+        let mut items = join(self.present(), edge);
+        if let Some(heard) = self.heard.get(edge) {
+            join_heard(&mut items, heard);
+        }
+        items
+    }
+}

@@ -1,0 +1,164 @@
+//! What a center answers to those who only look.
+
+use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::release::{Release, ScriptRelease};
+use flotilla_schemas::{AppId, EdgeId, ScriptId, ServiceId};
+
+use crate::catalog::Listed;
+use crate::core::Core;
+use crate::registry::Edge;
+use crate::service::ServiceDocument;
+use crate::sweep::Sweep;
+use crate::view::{
+    AppDetail, AppSummary, Distribution, EdgeDetail, EdgeSummary, FaultView, Running, ScriptDetail,
+    ScriptSummary, ServiceView, StatusView,
+};
+
+impl Core {
+    /// The newest release of each app, by name.
+    pub fn apps(&self) -> Vec<AppSummary> {
+        self.catalog.apps().filter_map(|(app, listed)| self.app_summary(app, listed)).collect()
+    }
+
+    /// An app; none if it was not published.
+    pub fn app(&self, app: &AppId) -> Option<AppDetail> {
+        let listed = self.catalog.app(app)?;
+        let edges = self.registry.all().filter_map(|(id, _)| Some((id.clone(), self.distribution(app, id)?)));
+        let document = listed.release.clone();
+        Some(AppDetail { summary: self.app_summary(app, listed)?, document, edges: edges.collect() })
+    }
+
+    fn app_summary(&self, app: &AppId, listed: &Listed<Release>) -> Option<AppSummary> {
+        let Release { manifest, wasm, machine, .. } = &listed.release;
+        let version = manifest.version.to_string();
+        let installed = |edge: &Edge| edge.apps.get(app).is_some_and(|row| row.installed == version);
+        Some(AppSummary {
+            app: app.clone(),
+            maker: manifest.maker.clone(),
+            version: manifest.version,
+            residence: manifest.residence,
+            alternates: manifest.alternates.clone(),
+            release: listed.digest,
+            wasm_bytes: wasm.size,
+            runtimes: machine.keys().cloned().collect(),
+            publisher: self.documents.app(app)?.1.release.sig.key.clone(),
+            edges_installed: self.registry.all().filter(|(_, edge)| installed(edge)).count() as u32,
+        })
+    }
+
+    /// A row of the distribution table; none if the edge said nothing of the app.
+    pub fn distribution(&self, app: &AppId, edge: &EdgeId) -> Option<Distribution> {
+        let row = self.registry.get(edge)?.apps.get(app)?;
+        let listed = self.catalog.app(app);
+        Some(Distribution {
+            v: 1,
+            app: app.clone(),
+            edge: edge.clone(),
+            latest: listed.map(|l| l.release.manifest.version.to_string()).unwrap_or_default(),
+            size_bytes: listed.map(|l| l.release.wasm.size).unwrap_or_default(),
+            installed: row.installed.clone(),
+            state: row.state,
+            waits: row.waits.clone(),
+            replaced_by: row.replaced_by.clone(),
+            since: row.since,
+        })
+    }
+
+    /// The newest release of each script, by name.
+    pub fn scripts(&self) -> Vec<ScriptSummary> {
+        self.catalog.scripts().filter_map(|(script, listed)| self.script_summary(script, listed)).collect()
+    }
+
+    /// A script; none if it was not published.
+    pub fn script(&self, script: &ScriptId) -> Option<ScriptDetail> {
+        let listed = self.catalog.script(script)?;
+        let services = self.documents.services().filter(|service| service.script == *script);
+        let services = services.map(|service| service.service.clone()).collect();
+        let document = listed.release.clone();
+        Some(ScriptDetail { summary: self.script_summary(script, listed)?, document, services })
+    }
+
+    fn script_summary(&self, script: &ScriptId, listed: &Listed<ScriptRelease>) -> Option<ScriptSummary> {
+        let (_, document) = self.documents.script(script)?;
+        Some(ScriptSummary {
+            script: script.clone(),
+            version: listed.release.version,
+            release: listed.digest,
+            events: document.apps.clone(),
+            publisher: document.release.sig.key.clone(),
+        })
+    }
+
+    /// All services, by name.
+    pub fn services(&self) -> Vec<ServiceView> {
+        self.documents.services().map(service_view).collect()
+    }
+
+    /// A service; none if it was never started.
+    pub fn service(&self, service: &ServiceId) -> Option<ServiceView> {
+        self.documents.service(service).map(service_view)
+    }
+
+    /// The list of countermeasures; version 0 and empty while there is none.
+    pub fn countermeasures(&self) -> Countermeasures {
+        self.documents.countermeasures().map(|(_, list)| list.clone()).unwrap_or_default()
+    }
+
+    /// All edges, by name.
+    pub fn edges(&self) -> Vec<EdgeSummary> {
+        self.registry.all().map(|(id, edge)| self.edge_summary(id, edge)).collect()
+    }
+
+    /// An edge; none if it never showed itself.
+    pub fn edge(&self, id: &EdgeId) -> Option<EdgeDetail> {
+        let edge = self.registry.get(id)?;
+        Some(EdgeDetail {
+            summary: self.edge_summary(id, edge),
+            key: edge.key.clone(),
+            status: edge.status.clone(),
+            inventory: edge.inventory.clone(),
+            apps: edge.apps.clone(),
+            desired: self.items(id),
+            faults: self.faults.view(Some(id), Some(true)),
+        })
+    }
+
+    fn edge_summary(&self, id: &EdgeId, edge: &Edge) -> EdgeSummary {
+        let status = &edge.status;
+        EdgeSummary {
+            edge: id.clone(),
+            online: edge.online,
+            heard_ts: edge.heard_ts,
+            mode: status.mode,
+            session: status.meta.session.clone(),
+            services: status.services,
+            apps_loaded: status.apps_loaded,
+            faults_open: self.faults.open(Some(id)),
+            journal_unacked: status.journal_unacked,
+            memory_bytes: status.memory_bytes,
+            disk_free_bytes: status.disk_free_bytes,
+            agent: status.agent.clone(),
+        }
+    }
+
+    /// Faults, of one edge or of all, open or closed or both; the oldest first.
+    pub fn faults(&self, edge: Option<&EdgeId>, open: Option<bool>) -> Vec<FaultView> {
+        self.faults.view(edge, open)
+    }
+
+    /// What the center is at; `ts` is the present in Unix milliseconds.
+    pub fn status_view(&self, ts: i64) -> StatusView {
+        let connected = self.sweep != Sweep::Idle;
+        StatusView { status: self.center_status(ts), connected, swept: self.swept }
+    }
+}
+
+pub(crate) fn service_view(service: &ServiceDocument) -> ServiceView {
+    let running = service.on.iter().filter_map(|(edge, on)| {
+        let run = on.run.as_ref()?;
+        let running = Running { events: run.events.clone(), trigger: run.trigger, started: on.ver.n };
+        Some((edge.clone(), running))
+    });
+    let (on, script) = (running.collect(), service.script.clone());
+    ServiceView { service: service.service.clone(), script, on }
+}

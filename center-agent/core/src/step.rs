@@ -1,0 +1,138 @@
+//! What goes into a core and what comes out of it.
+//!
+//! The driver commits `persist` first and carries the effects out then, in order. Every effect may be carried out
+//! twice. Nothing that was to be persisted may be forgotten: a driver that cannot commit drops the core and makes
+//! another from the records.
+
+use flotilla_schemas::journal::Batch;
+use flotilla_schemas::sign::Signature;
+use flotilla_schemas::{Digest, EdgeId, Topic};
+
+use crate::request::{Answer, Refusal, Request, RequestId};
+use crate::row::Write;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// The broker took the connection; what it retains for [`filters`](crate::filters) follows.
+    Connected,
+    /// The connection is gone.
+    Disconnected,
+    /// A message, not verified yet.
+    Message {
+        /// Where.
+        topic: Topic,
+        /// What.
+        payload: Vec<u8>,
+        /// Who says to have signed it.
+        sig: Option<Signature>,
+        /// Whether the broker had kept it.
+        retained: bool,
+    },
+    /// The store has committed a batch, or found that it had.
+    Appended {
+        /// The batch, as it went out in [`Effect::Append`].
+        batch: Batch,
+        /// What the store holds now.
+        held: Held,
+    },
+    /// A person asks.
+    Request {
+        /// The request's name.
+        id: RequestId,
+        /// What is asked for.
+        request: Request,
+    },
+    /// A retained message could not be queued; it is to be published again.
+    Unsent(Topic),
+    /// Time has passed.
+    Tick,
+}
+
+/// What a store holds of one lane of a journal, after an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The contiguous interval that holds the batch's end: its least number,
+    pub from: u64,
+    /// and its greatest; `from - 1` when it has none.
+    pub upto: u64,
+    /// The least number at or above the batch's floor that is lacking below `from`.
+    pub want: Option<u64>,
+    /// Whether other bytes are held at a position of the batch.
+    pub fork: bool,
+    /// How many of the batch's records were new.
+    pub stored: u64,
+}
+
+/// What the driver is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Publish; signed if the topic is.
+    Publish {
+        /// Where.
+        topic: Topic,
+        /// What.
+        payload: Vec<u8>,
+        /// Whether the broker is to keep it. QoS is 1 either way.
+        retain: bool,
+    },
+    /// Publish these chunks as they are, on the `blob` topic of each.
+    SendChunks(Vec<Chunk>),
+    /// Put the batch's records on disk, then come back with [`Input::Appended`].
+    Append(Batch),
+    /// Answer a request.
+    Reply {
+        /// The request.
+        id: RequestId,
+        /// What came of it.
+        answer: Result<Answer, Refusal>,
+    },
+    /// Write to the log.
+    Note(Note),
+}
+
+/// A part of an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// The artifact that it is part of.
+    pub artifact: Digest,
+    /// Where in it, in chunks from 0.
+    pub index: usize,
+}
+
+/// A line of the log: a fixed message with what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Whether a person should look into it; otherwise it is a change of state.
+    pub warn: bool,
+    /// The message, always the same for the same thing.
+    pub message: &'static str,
+    /// The edge concerned.
+    pub edge: Option<EdgeId>,
+    /// What it is about: a topic, a fault, a document.
+    pub subject: String,
+    /// Why, or empty.
+    pub error: String,
+    /// How many like it were left out since the last one.
+    pub left_out: u64,
+}
+
+/// What came of one input.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Step {
+    /// To be committed together, before any effect.
+    pub persist: Vec<Write>,
+    /// To be carried out, in this order.
+    pub effects: Vec<Effect>,
+    /// When [`Input::Tick`] is due at the latest, in milliseconds of running time.
+    pub wake_at: Option<u64>,
+}
+
+impl Step {
+    pub(crate) fn note(&mut self, message: &'static str, edge: Option<&EdgeId>, subject: impl ToString) {
+        let (edge, subject, error) = (edge.cloned(), subject.to_string(), String::new());
+        self.effects.push(Effect::Note(Note { warn: false, message, edge, subject, error, left_out: 0 }));
+    }
+}
