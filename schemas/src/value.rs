@@ -34,6 +34,7 @@ pub enum Value {
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Type {
     /// A truth value, written `true` or `false` in a script.
+    #[serde(deserialize_with = "no_more_keys")]
     Bool,
     /// A whole number within a range.
     Integer {
@@ -79,6 +80,14 @@ pub enum Type {
         /// The type of the value, where there is one.
         of: Box<Type>,
     },
+}
+
+/// Refuses further keys beside a variant without fields, which serde by itself passes over.
+fn no_more_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    Nothing::deserialize(deserializer).map(|Nothing {}| ())
 }
 
 fn least() -> i64 {
@@ -290,6 +299,15 @@ mod tests {
         assert!(option(any.clone()).admits(&any) && !any.admits(&option(any.clone())));
         assert!(Type::Text { max: None }.admits(&choice(&["low"])));
         assert!(!Type::Text { max: Some(2) }.admits(&Type::Text { max: None }));
+    }
+
+    #[test]
+    fn a_type_refuses_keys_that_it_does_not_know() {
+        let read = |text: &str| serde_json::from_str::<Type>(text).map_err(|error| error.to_string());
+        assert_eq!(read(r#"{"type": "bool"}"#), Ok(Type::Bool));
+        for text in [r#"{"type": "bool", "min": 1}"#, r#"{"type": "text", "min": 1}"#] {
+            assert!(read(text).unwrap_err().contains("unknown field `min`"), "{text}");
+        }
     }
 
     #[test]
