@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::definition::{Particle, Term};
+use crate::definition::model::{Particle, Term};
 use crate::limit::TRANSITIONS_MAX;
 
 /// An automaton that accepts what a content model allows.
@@ -150,5 +150,64 @@ impl Builder<'_> {
     fn spend(&mut self) -> Result<(), ModelError> {
         *self.budget = self.budget.checked_sub(1).ok_or(ModelError::Large)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::model::Occurs;
+    use crate::definition::{Content, Definition};
+
+    fn automaton(model: &str) -> Automaton {
+        let names = ["a", "b", "c"].map(|name| format!("<!ELEMENT {name} EMPTY>")).concat();
+        let definition = Definition::parse("d", format!("<!ELEMENT r {model}>{names}").as_bytes()).unwrap();
+        match &definition.element("r").unwrap().content {
+            Content::Children(automaton) => automaton.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn accepts(automaton: &Automaton, word: &str) -> bool {
+        let step = |place: Place, name: char| automaton.step(place, name.encode_utf8(&mut [0; 4]));
+        word.chars().try_fold(Place::default(), step).is_some_and(|place| automaton.may_end(place))
+    }
+
+    #[test]
+    fn a_model_accepts_what_it_says_and_nothing_else() {
+        let cases: [(&str, &[&str], &[&str]); 8] = [
+            ("(a)", &["a"], &["", "aa", "b"]),
+            ("(a, b?)", &["a", "ab"], &["", "b", "abb", "ba"]),
+            ("(a | b)*", &["", "a", "b", "abba"], &["c", "ac"]),
+            ("(a+, (b | c)?)", &["a", "aa", "aab", "ac"], &["", "b", "abc"]),
+            ("(a?, b*, c+)", &["c", "ac", "bbcc", "abc"], &["", "ab", "ba"]),
+            ("((a, b)+, c)*", &["", "abc", "ababcabc"], &["ab", "c", "abcc"]),
+            ("((a?, b?) | c)", &["", "a", "b", "ab", "c"], &["ac", "ba", "cc"]),
+            ("(a, (b, (c, a?)*)?)", &["a", "ab", "abc", "abcac"], &["abca a", "aba"]),
+        ];
+        for (model, good, bad) in cases {
+            let automaton = automaton(model);
+            good.iter().for_each(|word| assert!(accepts(&automaton, word), "{model} {word}"));
+            bad.iter().for_each(|word| assert!(!accepts(&automaton, word), "{model} {word}"));
+        }
+    }
+
+    #[test]
+    fn what_is_expected_is_known_at_every_place() {
+        let automaton = automaton("(a+, (b | c)?)");
+        let start = Place::default();
+        assert_eq!(automaton.expected(start).collect::<Vec<_>>(), ["a"]);
+        let behind = automaton.step(start, "a").unwrap();
+        assert_eq!(automaton.expected(behind).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(automaton.names().into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_model_that_costs_its_budget_is_made_and_a_larger_one_is_not() {
+        let name = |name: &str| Particle { term: Term::Element(name.into()), occurs: Occurs::Once };
+        let model = Particle { term: Term::Sequence(vec![name("a"), name("b")]), occurs: Occurs::Some };
+        // Two names, and the transitions to a, from a to b and from b to a.
+        assert!(Automaton::build(&model, &mut 5).is_ok());
+        assert_eq!(Automaton::build(&model, &mut 4).map(drop), Err(ModelError::Large));
     }
 }

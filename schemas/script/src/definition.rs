@@ -8,7 +8,7 @@
 mod attribute;
 mod check;
 mod input;
-mod model;
+pub(crate) mod model;
 mod parser;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,6 @@ use crate::step_event::{Phase, StepEvent};
 use crate::text::decode_xml;
 
 pub(crate) use attribute::{Kind, Presence};
-pub(crate) use model::{Particle, Term};
 
 /// The name of the attribute that gives a tag another step event name than its own. It is always `#FIXED`.
 pub const STEP_EVENT: &str = "step-event";
@@ -36,7 +35,7 @@ pub struct Definition {
 #[derive(Debug, Clone)]
 pub(crate) struct Element {
     pub content: Content,
-    pub attributes: BTreeMap<String, Attribute>,
+    pub attributes: BTreeMap<Arc<str>, Attribute>,
 }
 
 /// What may stand between the tags of an element.
@@ -80,56 +79,44 @@ impl Definition {
 
     /// The names of all elements, sorted.
     pub fn elements(&self) -> impl Iterator<Item = &str> {
-        self.elements.keys().map(|name| &**name)
+        self.iter().map(|(name, _)| name)
     }
 
     /// The elements that no other element contains, sorted: what a script can sensibly begin with. All elements
     /// if each is contained by another.
     pub fn roots(&self) -> BTreeSet<&str> {
-        let is_within_another = |name: &str| {
-            self.elements
-                .iter()
-                .any(|(other, element)| &**other != name && self.children(element).contains(name))
-        };
-        let roots: BTreeSet<&str> = self.elements().filter(|name| !is_within_another(name)).collect();
+        let contained =
+            |(name, element)| self.children(element).into_iter().filter(move |child| *child != name);
+        let contained: BTreeSet<&str> = self.iter().flat_map(contained).collect();
+        let roots: BTreeSet<&str> = self.elements().filter(|name| !contained.contains(name)).collect();
         if roots.is_empty() { self.elements().collect() } else { roots }
     }
 
     /// Every step event that scripts with this root can produce; none if the root is not declared.
     pub fn step_events(&self, root: &str) -> BTreeSet<StepEvent> {
-        let reachable = self.reachable(root);
-        let events = reachable.into_iter().filter_map(|name| Some((name, self.element(name)?)));
-        events.flat_map(|(name, element)| element.step_events(name)).collect()
+        self.reachable(root).into_iter().flat_map(|(name, element)| element.step_events(name)).collect()
     }
 
     pub(crate) fn element(&self, name: &str) -> Option<&Element> {
         self.elements.get(name)
     }
 
-    /// The elements, below this root, whose tags have this step event name.
-    pub(crate) fn tags<'a>(
-        &'a self,
-        root: &str,
-        event_name: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a Element)> {
-        let reachable = self.reachable(root).into_iter();
-        reachable
-            .filter_map(|name| Some((name, self.element(name)?)))
-            .filter(move |(name, element)| element.event_name(name) == event_name)
-    }
-
-    fn reachable(&self, root: &str) -> BTreeSet<&str> {
-        let mut reachable = BTreeSet::new();
-        let mut waiting: Vec<&str> =
-            self.elements.get_key_value(root).map(|(name, _)| &**name).into_iter().collect();
+    /// The elements that documents with this root can contain, the root among them.
+    pub(crate) fn reachable(&self, root: &str) -> BTreeMap<&str, &Element> {
+        let mut reachable = BTreeMap::new();
+        let mut waiting = vec![root];
         while let Some(name) = waiting.pop() {
-            if reachable.insert(name)
-                && let Some(element) = self.element(name)
+            if let Some((name, element)) = self.elements.get_key_value(name)
+                && reachable.insert(&**name, element).is_none()
             {
                 waiting.extend(self.children(element));
             }
         }
         reachable
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &Element)> {
+        self.elements.iter().map(|(name, element)| (&**name, element))
     }
 
     fn children<'a>(&'a self, element: &'a Element) -> BTreeSet<&'a str> {
@@ -160,5 +147,39 @@ impl Element {
         let phases = [Phase::Start, Phase::Text, Phase::End].into_iter();
         let occurring = phases.filter(|phase| *phase != Phase::Text || self.has_text());
         occurring.map(|phase| StepEvent::new(phase, self.event_name(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(text: &str) -> Definition {
+        Definition::parse("d", text.as_bytes()).unwrap()
+    }
+
+    fn events(definition: &Definition, root: &str) -> Vec<String> {
+        definition.step_events(root).iter().map(StepEvent::to_string).collect()
+    }
+
+    #[test]
+    fn step_events_are_what_scripts_with_the_root_can_produce() {
+        let definition = definition(
+            "<!ELEMENT r (a | b)> <!ELEMENT a EMPTY> <!ELEMENT b (#PCDATA | a)*> <!ELEMENT other ANY>
+            <!ATTLIST a step-event NMTOKEN #FIXED 'act'>",
+        );
+        let expected = ["start act", "start b", "start r", "text b", "end act", "end b", "end r"];
+        let mut found = events(&definition, "r");
+        found.sort_by_key(|event| expected.iter().position(|other| other == event));
+        assert_eq!(found, expected);
+        assert_eq!(events(&definition, "other").len(), 10);
+        assert!(events(&definition, "nothing").is_empty());
+    }
+
+    #[test]
+    fn roots_are_what_nothing_else_contains() {
+        let roots = |text: &str| definition(text).roots().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(roots("<!ELEMENT r (a, r?)> <!ELEMENT a EMPTY> <!ELEMENT s (a)>"), ["r", "s"]);
+        assert_eq!(roots("<!ELEMENT a (b?)> <!ELEMENT b (a?)>"), ["a", "b"]);
     }
 }

@@ -1,11 +1,12 @@
 //! JSON with nothing said twice, and with places for what is wrong.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::cursor::Cursor;
 use crate::diagnostic::{Position, Problem, fail};
 
 /// Reads a value; refuses keys that occur twice in one object, wherever it is.
@@ -18,12 +19,28 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     })
 }
 
-/// Where this key first stands in a text that is JSON; the beginning, if it is written with escapes.
-pub(crate) fn place(text: &str, key: &str) -> Position {
-    let quoted = format!("\"{key}\"");
-    let is_key = |end: usize| text.get(end..).is_some_and(|rest| rest.trim_start().starts_with(':'));
-    let found = text.match_indices(&quoted).find(|(start, _)| is_key(start + quoted.len()));
-    found.map_or(Position::START, |(start, _)| Position::of(text, start))
+/// Where each key first stands in a text that is JSON. Keys that are written with escapes are not found.
+pub(crate) fn keys(text: &str) -> BTreeMap<String, Position> {
+    let mut cursor = Cursor::new(text);
+    let mut keys = BTreeMap::new();
+    loop {
+        cursor.take_while(|c| c != '"');
+        let at = cursor.at();
+        if cursor.bump().is_none() {
+            return keys;
+        }
+        let mut key = String::new();
+        while let Some(c) = cursor.bump().filter(|c| *c != '"') {
+            key.push(c);
+            if c == '\\' {
+                key.extend(cursor.bump());
+            }
+        }
+        cursor.white();
+        if cursor.looks_at(":") {
+            keys.entry(key).or_insert(at);
+        }
+    }
 }
 
 /// The reader of JSON counts bytes.
@@ -87,5 +104,36 @@ impl<'de> Visitor<'de> for Distinct {
             keys.insert(key);
         }
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let Problem { at, message } = parse::<serde_json::Value>(text).unwrap_err();
+        format!("{}:{}: {message}", at.line, at.col)
+    }
+
+    #[test]
+    fn errors_of_syntax_come_with_their_place_in_characters() {
+        assert_eq!(error("{\n  \"ä\": nul }"), "2:11: expected ident");
+        assert_eq!(error("{"), "1:1: EOF while parsing an object");
+        assert_eq!(error("[1] 2"), "1:5: trailing characters");
+    }
+
+    #[test]
+    fn a_key_that_occurs_twice_is_refused_wherever_it_is() {
+        assert_eq!(error("{\"a\": [{\"b\": 1,\n \"c\": 2, \"b\": 3}]}"), "2:12: the key \"b\" occurs twice");
+        assert!(parse::<serde_json::Value>("{\"a\": {\"a\": [1.5, -1, null, true, \"a\", \"a\"]}}").is_ok());
+    }
+
+    #[test]
+    fn keys_are_found_and_values_are_not() {
+        let keys = keys("{\"a\": \"b\",\n \"c\\\"\" : {\"a\": 1, \"b\": \":\"}}");
+        let places: Vec<String> =
+            keys.iter().map(|(key, at)| format!("{key} {}:{}", at.line, at.col)).collect();
+        assert_eq!(places, ["a 1:2", "b 2:19", "c\\\" 2:2"]);
     }
 }

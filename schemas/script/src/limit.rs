@@ -27,15 +27,28 @@ pub const DECLARATIONS_MAX: usize = 1024;
 /// The deepest nesting of parentheses in a content model.
 pub const MODEL_DEPTH_MAX: usize = 32;
 
+/// The most names in all content models of a definition together.
+pub const MODEL_NAMES_MAX: usize = 16_384;
+
 /// The most transitions that are made for all content models of a definition together. A model with `n` names can
 /// need `n²` of them.
 pub const TRANSITIONS_MAX: usize = 1 << 18;
+
+/// The most words of which an attribute may be one.
+pub const WORDS_MAX: usize = 256;
 
 /// The deepest nesting of parameter entities; one that contains itself meets it too.
 pub const ENTITY_DEPTH_MAX: usize = 16;
 
 /// The most bytes that all references to parameter entities of a definition may put in together.
 pub const EXPANSION_BYTES_MAX: usize = 1 << 20;
+
+/// The most arguments that an event list gives to an operation.
+pub const ARGS_MAX: usize = 16;
+
+/// The most bytes of arguments in a plan, a few for each value and one for each byte of text: a short script must
+/// not become a large plan by repeating what its definition or event list supplies.
+pub const PLAN_BYTES_MAX: usize = 8 << 20;
 
 /// The most diagnostics that are listed; one more says how many were left out.
 pub const DIAGNOSTICS_MAX: usize = 100;

@@ -165,3 +165,74 @@ fn pseudo_attribute(cursor: &mut Cursor, name: &str) -> Result<Option<String>, P
         None => fail(start, "this value is never closed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_stand_for_characters() {
+        for (text, c) in
+            [("&#65;", 'A'), ("&#x1F600;", '😀'), ("&amp;", '&'), ("&quot;", '"'), ("&#9;", '\t')]
+        {
+            assert_eq!(reference(&mut Cursor::new(text)).unwrap(), c);
+        }
+        let bad = [
+            "&",
+            "&;",
+            "&a",
+            "&#;",
+            "&#x;",
+            "&#xg;",
+            "&#-1;",
+            "&#+1;",
+            "&#X41;",
+            "&#0;",
+            "&#xD800;",
+            "&#xFFFE;",
+            "&#x110000;",
+            "&#99999999999;",
+        ];
+        for text in bad {
+            assert!(reference(&mut Cursor::new(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_declaration_is_of_xml_1_in_utf8() {
+        let read = |kind, text: &str| {
+            let mut cursor = Cursor::new(text);
+            declaration(&mut cursor, kind).map(|()| cursor.offset()).map_err(|problem| problem.message)
+        };
+        for text in ["<?xml version='1.0'?>", "<?xml version = \"1.1\" encoding='utf-8' standalone='no' ?>"] {
+            assert_eq!(read(Kind::Script, text), Ok(text.len()), "{text}");
+        }
+        for text in ["<?xml encoding='UTF-8'?>", "<?xml version='1.0' encoding='UTF-8'?>"] {
+            assert_eq!(read(Kind::Definition, text), Ok(text.len()), "{text}");
+        }
+        let cases = [
+            (Kind::Script, "<?xml encoding='UTF-8'?>", "expected ` version=\"1.0\"`"),
+            (Kind::Script, "<?xml version='2.0'?>", "expected ` version=\"1.0\"`"),
+            (
+                Kind::Script,
+                "<?xml version='1.0' encoding='latin1'?>",
+                "expected ` encoding=\"UTF-8\"`: no other encoding is supported",
+            ),
+            (
+                Kind::Definition,
+                "<?xml version='1.0'?>",
+                "expected ` encoding=\"UTF-8\"`: no other encoding is supported",
+            ),
+            (
+                Kind::Script,
+                "<?xml version='1.0' standalone='yes'?>",
+                "expected ` standalone=\"no\"` or nothing: a script always depends on its definition",
+            ),
+            (Kind::Definition, "<?xml encoding='UTF-8' standalone='no'?>", "expected `?>`, found `s`"),
+            (Kind::Script, "<?xml version='1.0'encoding='UTF-8'?>", "expected `?>`, found `e`"),
+        ];
+        for (kind, text, error) in cases {
+            assert_eq!(read(kind, text), Err(error.to_owned()), "{text}");
+        }
+    }
+}

@@ -7,6 +7,8 @@
 //! What it leaves behind: in a scan without errors start and end tags pair up, there is one root, and two texts are
 //! never neighbours.
 
+use std::sync::Arc;
+
 use crate::cursor::Cursor;
 use crate::diagnostic::{Position, Problem, Report, fail};
 use crate::limit::{ATTRIBUTES_MAX, DEPTH_MAX, ELEMENTS_MAX};
@@ -37,8 +39,8 @@ pub(crate) struct Tag {
 /// An attribute as it was written, or as the definition supplies it.
 #[derive(Debug)]
 pub(crate) struct Attribute {
-    pub name: String,
-    pub value: String,
+    pub name: Arc<str>,
+    pub value: Arc<str>,
     pub at: Position,
 }
 
@@ -177,12 +179,12 @@ impl Scanner<'_> {
             self.cursor.expect("=")?;
             self.cursor.white();
             let value = attribute_value(&mut self.cursor, self.report)?;
-            if attributes.iter().any(|other| other.name == name) {
+            if attributes.iter().any(|other| *other.name == *name) {
                 self.report.add(at, format!("{name} of <{element}> is given twice"));
             } else if attributes.len() >= ATTRIBUTES_MAX {
                 return fail(at, format!("<{element}> has more than {ATTRIBUTES_MAX} attributes"));
             } else {
-                attributes.push(Attribute { name, value, at });
+                attributes.push(Attribute { name: name.into(), value: value.into(), at });
             }
         }
     }
@@ -256,5 +258,136 @@ impl Scanner<'_> {
 
     fn end_run(&mut self) {
         self.events.extend(self.run.take().map(Event::Text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The events in short, and what is reported.
+    fn read(text: &str) -> (String, String) {
+        let mut report = Report::new("s");
+        let show = |event: &Event| match event {
+            Event::Start(tag) => {
+                let attributes =
+                    tag.attributes.iter().map(|a| format!(" {}={}@{}", a.name, a.value, a.at.col));
+                format!("<{}{}>@{}:{}", tag.name, attributes.collect::<String>(), tag.at.line, tag.at.col)
+            }
+            Event::Text(text) => format!("{:?}@{}:{}", text.text, text.at.line, text.at.col),
+            Event::Aside(at) => format!("aside@{}:{}", at.line, at.col),
+            Event::End(at) => format!("end@{}:{}", at.line, at.col),
+        };
+        let events: Vec<String> = scan(text, &mut report).iter().map(show).collect();
+        (events.join(" "), report.finish().map_or_else(|errors| errors.to_string(), |()| String::new()))
+    }
+
+    #[test]
+    fn tags_and_texts_come_with_their_places() {
+        let (events, errors) =
+            read("<?xml version='1.0'?>\n<a b = '1'\n  c=\"2\">\n  hé <b/>\n</a >\n<!-- end -->");
+        assert_eq!(errors, "");
+        assert_eq!(events, "<a b=1@4 c=2@3>@2:1 \"\\n  hé \"@4:3 <b>@4:6 end@4:6 \"\\n\"@4:10 end@5:1");
+    }
+
+    #[test]
+    fn what_stands_between_two_tags_is_one_text() {
+        let (events, errors) = read("<a> x<!-- c -->&lt;<?p i?><![CDATA[<&]]>&#x41;</a>");
+        assert_eq!(errors, "");
+        assert_eq!(events, "<a>@1:1 aside@1:6 aside@1:20 \" x<<&A\"@1:5 end@1:47");
+    }
+
+    #[test]
+    fn references_and_sections_make_a_text_not_literal() {
+        let is_literal = |text: &str| {
+            let events = scan(&format!("<a>{text}</a>"), &mut Report::new("s"));
+            events.iter().any(|event| matches!(event, Event::Text(text) if text.is_literal))
+        };
+        assert!(is_literal(" ") && is_literal(" <!-- -->"));
+        assert!(!is_literal("&#32;") && !is_literal("<![CDATA[]]>") && !is_literal("x&lt;"));
+    }
+
+    #[test]
+    fn white_space_in_a_value_becomes_spaces_unless_it_is_a_reference() {
+        assert_eq!(read("<a b='1\n2\t3&#10;4'/>").0, "<a b=1 2 3\n4@4>@1:1 end@1:1");
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_refused_where_it_stands() {
+        let cases = [
+            ("", "s:1:1: expected the root element, found the end of the text"),
+            ("text", "s:1:1: expected the root element, found `t`"),
+            ("</a>", "s:1:1: expected the root element, found `<`"),
+            ("<1/>", "s:1:2: expected the name of an element, found `1`"),
+            ("<a>\n<b></a>", "s:2:4: </a> does not close <b>, which was opened at 2:1"),
+            ("<a>\n", "s:2:1: the text ends within <a>, which was opened at 1:1"),
+            ("<a/>\n<b/>", "s:2:1: nothing but comments may follow the root element"),
+            ("<a b='1'c='2'/>", "s:1:9: expected white space or `>`, found `c`"),
+            ("<a b='1' b='2'/>", "s:1:10: b of <a> is given twice"),
+            ("<a b=1/>", "s:1:6: expected a quoted value, found `1`"),
+            ("<a b='1/>", "s:1:6: this value is never closed"),
+            ("<a b='<'/>", "s:1:7: a `<` in a value is written `&lt;`"),
+            ("<a b/>", "s:1:5: expected `=`, found `/`"),
+            ("<a / >", "s:1:5: expected `>`, found ` `"),
+            ("<a>x & y</a>", "s:1:6: a reference is not complete; a `&` of its own is written `&amp;`"),
+            ("<a>]]></a>", "s:1:4: `]]>` in a text is written `]]&gt;`"),
+            ("<a><![CDATA[</a>", "s:1:4: this CDATA section is never closed"),
+            ("<a><!-- -- --></a>", "s:1:11: `--` is not allowed within a comment"),
+            ("<a><!-- </a>", "s:1:4: this comment is never closed"),
+            ("<a><?p </a>", "s:1:4: this processing instruction is never closed"),
+            (
+                " <?xml version='1.0'?><a/>",
+                "s:1:2: `<?xml` is allowed only as the XML declaration, at the very beginning",
+            ),
+            ("<a><!ELEMENT b ANY></a>", "s:1:4: a declaration is not allowed within a script"),
+        ];
+        for (text, error) in cases {
+            assert_eq!(read(text).1, error, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        let cases = [
+            (
+                "<!DOCTYPE a><a/>",
+                "s:1:1: a DOCTYPE is not supported: a script is read by its registered definition",
+            ),
+            ("<a>&b;</a>", "s:1:4: general entities are not supported: `&b;`"),
+            ("<a b='&c;'/>", "s:1:7: general entities are not supported: `&c;`"),
+            ("<x:a/>", "s:1:2: `x:a`: a `:` in a name is not supported"),
+            ("<a x:b='1'/>", "s:1:4: `x:b`: a `:` in a name is not supported"),
+        ];
+        for (text, error) in cases {
+            assert_eq!(read(text).1, error, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_scan_goes_on_where_the_next_tag_is_in_no_doubt() {
+        let (events, errors) = read("<a>\n<b c='&x;' c='2'>&#0;</a>\n<d/>");
+        let expected = [
+            "s:2:7: general entities are not supported: `&x;`",
+            "s:2:12: c of <b> is given twice",
+            "s:2:18: a reference to `0`, which is not a character that is allowed",
+            "s:2:22: </a> does not close <b>, which was opened at 2:1",
+            "s:3:1: nothing but comments may follow the root element",
+        ];
+        assert_eq!(errors.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(events, "<a>@1:1 \"\\n\"@1:4 <b c=@4>@2:1 end@2:22 end@2:22");
+    }
+
+    #[test]
+    fn a_script_of_the_limits_is_read_and_one_beyond_is_not() {
+        let deep = |n: usize| read(&format!("{}{}", "<a>".repeat(n), "</a>".repeat(n))).1;
+        assert_eq!(deep(DEPTH_MAX), "");
+        assert_eq!(deep(DEPTH_MAX + 1), "s:1:193: elements are nested deeper than 64");
+        let many = |n: usize| read(&format!("<a>{}</a>", "<b/>".repeat(n - 1))).1;
+        assert_eq!(many(ELEMENTS_MAX), "");
+        assert_eq!(many(ELEMENTS_MAX + 1), "s:1:65536: there are more than 16384 elements");
+        let wide =
+            |n: usize| read(&format!("<a{}/>", (0..n).map(|i| format!(" b{i}='1'")).collect::<String>())).1;
+        assert_eq!(wide(ATTRIBUTES_MAX), "");
+        assert_eq!(wide(ATTRIBUTES_MAX + 1), "s:1:506: <a> has more than 64 attributes");
     }
 }

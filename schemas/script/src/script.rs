@@ -89,3 +89,41 @@ fn walk(events: Vec<Event>, definition: &Definition) -> Vec<Visit> {
     }
     walk
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(script: &[u8]) -> String {
+        let definition = Definition::parse("d", b"<!ELEMENT r (#PCDATA)>").unwrap();
+        Script::parse("s", script, &definition).map_or_else(|errors| errors.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_script_of_the_largest_size_is_read_and_a_larger_one_is_not() {
+        let sized = |bytes: usize| format!("<r>{}</r>", "x".repeat(bytes - 7)).into_bytes();
+        assert_eq!(error(&sized(SCRIPT_BYTES_MAX)), "");
+        assert_eq!(error(&sized(SCRIPT_BYTES_MAX + 1)), "s:1:1: the file is larger than 1048576 bytes");
+    }
+
+    #[test]
+    fn what_is_wrong_with_form_and_with_content_is_told_together() {
+        assert_eq!(
+            error(b"<r>&x;\n<r/>"),
+            "s:1:4: general entities are not supported: `&x;`\n\
+             s:2:1: <r> is not allowed here in <r>; expected text\n\
+             s:2:5: the text ends within <r>, which was opened at 1:1"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_before_anything_is_read() {
+        assert_eq!(error(b"<r>\xff</r>"), "s:1:4: this is not UTF-8");
+        assert_eq!(error("<r>\u{feff}\u{1}".as_bytes()), "s:1:5: the character U+0001 is not allowed");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_other_line_ends_are_read() {
+        assert_eq!(error("\u{feff}<?xml version='1.0'?>\r\n<r>a\rb</r>\r\n".as_bytes()), "");
+    }
+}

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limit::NAME_BYTES_MAX;
 use crate::text::is_name;
 
 /// A step event: `start wind`, `text temperature`, `end initialization`.
@@ -73,7 +74,7 @@ impl FromStr for StepEvent {
 
     fn from_str(text: &str) -> Result<Self, StepEventError> {
         let phases = [Phase::Start, Phase::Text, Phase::End];
-        let parts = text.split_once(' ').filter(|(_, name)| is_name(name));
+        let parts = text.split_once(' ').filter(|(_, name)| is_name(name) && name.len() <= NAME_BYTES_MAX);
         let found =
             parts.and_then(|(word, name)| Some((phases.into_iter().find(|p| p.as_str() == word)?, name)));
         match found {

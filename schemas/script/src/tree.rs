@@ -63,3 +63,37 @@ fn collect<'d>(element: Element<'d>, depth: usize, elements: &mut Vec<(&'d str, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Report;
+    use crate::scanner::scan;
+
+    fn compare_with(text: &str, scanned: &str) -> Result<(), String> {
+        let events = scan(scanned, &mut Report::new("s"));
+        compare(text, &events).map_err(|Problem { at, message }| format!("{}:{}: {message}", at.line, at.col))
+    }
+
+    #[test]
+    fn a_script_that_both_parsers_read_alike_is_accepted() {
+        let text = "<?xml version='1.0'?><!-- c --><a x='1'>t<b><c/></b>&#65;<![CDATA[<z/>]]><b/><?p i?></a>";
+        assert_eq!(compare_with(text, text), Ok(()));
+    }
+
+    #[test]
+    fn a_script_that_they_read_differently_is_refused() {
+        let scanned = "<a>\n<b/><c/></a>";
+        let cases = [
+            ("<a><b/><d/></a>", "2:5: a second parser reads <c> differently"),
+            ("<a><b><c/></b></a>", "2:5: a second parser reads <c> differently"),
+            ("<a><c/><b/></a>", "2:1: a second parser reads <b> differently"),
+            ("<a><b/></a>", "1:1: a second parser reads another number of elements"),
+            ("<a><b/><c/><c/></a>", "1:1: a second parser reads another number of elements"),
+            ("<a>\n<b/></c></a>", "2:7: a second parser cannot read the script from here"),
+        ];
+        for (text, error) in cases {
+            assert_eq!(compare_with(text, scanned), Err(error.to_owned()), "{text}");
+        }
+    }
+}

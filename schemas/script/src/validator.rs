@@ -5,6 +5,7 @@
 //! mistake makes one diagnostic; the elements themselves are still looked into.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::automaton::Place;
 use crate::definition::{Content, Definition, Element, Kind, Presence};
@@ -120,7 +121,11 @@ impl<'d> Validator<'d> {
                 continue;
             }
             if let Some(value) = declared.presence.value() {
-                tag.attributes.push(Attribute { name: name.clone(), value: value.to_owned(), at: tag.at });
+                tag.attributes.push(Attribute {
+                    name: Arc::clone(name),
+                    value: Arc::clone(value),
+                    at: tag.at,
+                });
                 self.refer(tag.at, &declared.kind, value);
             } else if declared.presence == Presence::Required {
                 self.report.add(tag.at, format!("<{}> lacks {name}; expected {}", tag.name, declared.kind));
@@ -130,10 +135,10 @@ impl<'d> Validator<'d> {
     fn attribute(&mut self, tag: &str, attribute: &mut Attribute, element: &Element) {
         let Attribute { name, value, at } = attribute;
         let Some(declared) = element.attributes.get(name) else {
-            let known = alternatives(element.attributes.keys().cloned());
+            let known = alternatives(element.attributes.keys().map(|name| name.to_string()));
             return self.report.add(*at, format!("<{tag}> has no attribute {name}; expected {known}"));
         };
-        *value = declared.kind.normalise(std::mem::take(value));
+        *value = declared.kind.normalise(value);
         if !declared.kind.allows(value) {
             let message = format!("{name} of <{tag}>: expected {}, found {}", declared.kind, shown(value));
             return self.report.add(*at, message);
@@ -184,4 +189,88 @@ fn expected(name: &str, element: &Element, place: Place) -> String {
         }
     };
     format!("expected {list}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scanner::scan;
+
+    const DEFINITION: &str = "
+        <!ELEMENT r (a, b?, c*)> <!ATTLIST r must CDATA #REQUIRED>
+        <!ELEMENT a EMPTY> <!ATTLIST a speed (low | high) 'low' fixed CDATA #FIXED 'x' n NMTOKENS #IMPLIED>
+        <!ELEMENT b (#PCDATA | a)*> <!ATTLIST b id ID #IMPLIED to IDREFS #IMPLIED>
+        <!ELEMENT c ANY>";
+
+    fn validated(script: &str) -> (Vec<Event>, String) {
+        let definition = Definition::parse("d", DEFINITION.as_bytes()).unwrap();
+        let mut report = Report::new("s");
+        let mut events = scan(script, &mut report);
+        validate(&mut events, &definition, &mut report);
+        (events, report.finish().map_or_else(|errors| errors.to_string(), |()| String::new()))
+    }
+
+    #[test]
+    fn what_the_definition_allows_is_valid() {
+        for script in [
+            "<r must=''><a/></r>",
+            "<r must='1'> <a speed=' high '></a><!-- c --> <b id='i'>t<a n='1 2'/>t</b><c><r must=''><a/></r>t</c><c/></r>",
+            "<r must='1'><a/><b to='i j'/><c><b id='i'/><b id='j'/></c></r>",
+            "<c>&#32;<![CDATA[ ]]></c>",
+        ] {
+            assert_eq!(validated(script).1, "", "{script}");
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_allow_is_refused_where_it_stands() {
+        let cases = [
+            ("<x/>", "s:1:1: <x> is not declared in the definition"),
+            ("<r must=''><b/></r>", "s:1:12: <b> is not allowed here in <r>; expected <a>"),
+            ("<r must=''><a/><a/></r>", "s:1:16: <a> is not allowed here in <r>; expected <b>, <c> or </r>"),
+            ("<r must=''>\n</r>", "s:2:1: <r> is not complete; expected <a>"),
+            ("<r must=''/>", "s:1:1: <r> is not complete; expected <a>"),
+            ("<r must=''> t<a/></r>", "s:1:13: text is not allowed here in <r>; expected <a>"),
+            ("<r must=''>&#32;<a/></r>", "s:1:12: text is not allowed here in <r>; expected <a>"),
+            ("<r must=''><![CDATA[]]><a/></r>", "s:1:12: text is not allowed here in <r>; expected <a>"),
+            ("<a> </a>", "s:1:4: text is not allowed in <a>; expected </a>"),
+            ("<a><b/></a>", "s:1:4: <b> is not allowed here in <a>; expected </a>"),
+            (
+                "<a><!-- --></a>",
+                "s:1:4: a comment or processing instruction is not allowed in <a>; expected </a>",
+            ),
+            ("<b><c/></b>", "s:1:4: <c> is not allowed here in <b>; expected text or <a>"),
+            ("<r><a/></r>", "s:1:1: <r> lacks must; expected text"),
+            ("<a sped='low'/>", "s:1:4: <a> has no attribute sped; expected fixed, n or speed"),
+            ("<c x=''/>", "s:1:4: <c> has no attribute x; expected none"),
+            ("<a speed='fast'/>", "s:1:4: speed of <a>: expected `low` or `high`, found `fast`"),
+            ("<a fixed='y'/>", "s:1:4: fixed of <a>: expected `x`, found `y`"),
+            ("<b id='1'/>", "s:1:4: id of <b>: expected a name that no other element has, found `1`"),
+            ("<c><b id='i'/><b id='i'/></c>", "s:1:18: the ID `i` is another element's already"),
+            ("<c><b id='i' to='i j'/></c>", "s:1:14: no element has the ID `j`"),
+        ];
+        for (script, error) in cases {
+            assert_eq!(validated(script).1, error, "{script}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_and_each_once() {
+        let (_, errors) = validated("<r>\n<c/><c/><x><a/></x>\n<a speed=''/>\n</r>");
+        let expected = [
+            "s:1:1: <r> lacks must; expected text",
+            "s:2:1: <c> is not allowed here in <r>; expected <a>",
+            "s:2:9: <x> is not declared in the definition",
+            "s:3:4: speed of <a>: expected `low` or `high`, found ``",
+        ];
+        assert_eq!(errors.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn supplied_attributes_are_added_and_words_are_normalised() {
+        let (events, _) = validated("<a n='  1   2 '/>");
+        let Some(Event::Start(tag)) = events.first() else { panic!("{events:?}") };
+        let attributes: Vec<(&str, &str)> = tag.attributes.iter().map(|a| (&*a.name, &*a.value)).collect();
+        assert_eq!(attributes, [("n", "1 2"), ("fixed", "x"), ("speed", "low")]);
+    }
 }

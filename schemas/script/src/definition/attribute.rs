@@ -1,6 +1,7 @@
 //! Types and defaults of attributes (XML 1.0, fifth edition, 3.3.1 to 3.3.3).
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::diagnostic::{alternatives, shown};
 use crate::text::{is_name, is_nmtoken};
@@ -22,16 +23,16 @@ pub(crate) enum Kind {
 pub(crate) enum Presence {
     Required,
     Implied,
-    Fixed(String),
-    Supplied(String),
+    Fixed(Arc<str>),
+    Supplied(Arc<str>),
 }
 
 impl Kind {
     /// The value as it counts: all types but CDATA mean words, whatever white space is around them.
-    pub fn normalise(&self, value: String) -> String {
+    pub fn normalise(&self, value: &str) -> Arc<str> {
         match self {
-            Kind::Cdata => value,
-            _ => value.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "),
+            Kind::Cdata => value.into(),
+            _ => value.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").into(),
         }
     }
 
@@ -50,7 +51,7 @@ impl Kind {
 
 impl Presence {
     /// The value that is supplied, if one is.
-    pub fn value(&self) -> Option<&str> {
+    pub fn value(&self) -> Option<&Arc<str>> {
         match self {
             Presence::Required | Presence::Implied => None,
             Presence::Fixed(value) | Presence::Supplied(value) => Some(value),

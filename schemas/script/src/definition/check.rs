@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::parser::{self, Declared, Written};
+use super::parser::{self, Attributes, Declared, Written};
 use super::{Attribute, Content, Element, Kind, Presence, STEP_EVENT};
 use crate::automaton::{Automaton, ModelError};
 use crate::diagnostic::{Position, Report, shown};
-use crate::limit::{DEPTH_MAX, TRANSITIONS_MAX};
+use crate::limit::{DEPTH_MAX, NAME_BYTES_MAX, TRANSITIONS_MAX};
 use crate::text::is_name;
 
 /// The elements, ready for validation; reports whatever does not hold.
@@ -46,11 +46,7 @@ fn content(written: Written, budget: &mut usize) -> Result<Content, ModelError> 
 
 type Elements = BTreeMap<Arc<str>, (Position, Written)>;
 
-fn check_names(
-    elements: &Elements,
-    attributes: &BTreeMap<String, BTreeMap<String, parser::Attribute>>,
-    report: &mut Report,
-) {
+fn check_names(elements: &Elements, attributes: &BTreeMap<String, Attributes>, report: &mut Report) {
     for (name, (at, written)) in elements {
         let used: BTreeSet<&str> = match written {
             Written::Empty | Written::Any => BTreeSet::new(),
@@ -96,11 +92,7 @@ fn check_finite(elements: &Elements, report: &mut Report) {
     }
 }
 
-fn check_attributes(
-    element: &str,
-    list: BTreeMap<String, parser::Attribute>,
-    report: &mut Report,
-) -> BTreeMap<String, Attribute> {
+fn check_attributes(element: &str, list: Attributes, report: &mut Report) -> BTreeMap<Arc<str>, Attribute> {
     let ids = list.iter().filter(|(_, attribute)| attribute.kind == Kind::Id);
     for (name, attribute) in ids.clone().skip(1) {
         report.add(attribute.at, format!("{name} of <{element}> is a second ID"));
@@ -115,11 +107,106 @@ fn check_attributes(
         if let Some(value) = presence.value().filter(|value| !kind.allows(value)) {
             report.add(*at, format!("{name} of <{element}>: expected {kind}, found {}", shown(value)));
         }
-        let is_event_name = matches!(presence, Presence::Fixed(value) if is_name(value));
-        if name == STEP_EVENT && !is_event_name {
+        let is_event_name =
+            matches!(presence, Presence::Fixed(value) if is_name(value) && value.len() <= NAME_BYTES_MAX);
+        if **name == *STEP_EVENT && !is_event_name {
             report.add(*at, format!("{STEP_EVENT} of <{element}> must be #FIXED and a name"));
         }
     }
     let bare = |parser::Attribute { kind, presence, .. }| Attribute { kind, presence };
     list.into_iter().map(|(name, attribute)| (name, bare(attribute))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::definition::Definition;
+    use crate::limit::DEPTH_MAX;
+
+    fn error(text: &str) -> String {
+        Definition::parse("d", text.as_bytes()).map_or_else(|errors| errors.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_refused_where_it_is_declared() {
+        let cases = [
+            ("<!-- -->", "d:1:1: no element is declared"),
+            (
+                "\n<!ELEMENT r (a, (b | a)?)><!ELEMENT a EMPTY>",
+                "d:2:1: <b>, which <r> contains, is not declared",
+            ),
+            ("<!ELEMENT r (#PCDATA | b)*>", "d:1:1: <b>, which <r> contains, is not declared"),
+            (
+                "<!ELEMENT r ANY>\n<!ATTLIST s a CDATA ''>",
+                "d:2:13: <s>, which has attributes, is not declared",
+            ),
+            ("<!ELEMENT r ANY><!ATTLIST r a ID #IMPLIED b ID #IMPLIED>", "d:1:43: b of <r> is a second ID"),
+            (
+                "<!ELEMENT r ANY><!ATTLIST r a ID 'x'>",
+                "d:1:29: a of <r> is an ID, which must be #REQUIRED or #IMPLIED",
+            ),
+            (
+                "<!ELEMENT r ANY><!ATTLIST r a (x | y) 'z'>",
+                "d:1:29: a of <r>: expected `x` or `y`, found `z`",
+            ),
+            (
+                "<!ELEMENT r ANY><!ATTLIST r a IDREFS #FIXED ''>",
+                "d:1:29: a of <r>: expected names parted by spaces, found ``",
+            ),
+            (
+                "<!ELEMENT r ANY><!ATTLIST r step-event CDATA 'x'>",
+                "d:1:29: step-event of <r> must be #FIXED and a name",
+            ),
+            (
+                "<!ELEMENT r ANY><!ATTLIST r step-event CDATA #FIXED 'x y'>",
+                "d:1:29: step-event of <r> must be #FIXED and a name",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(error(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_is_not_deterministic_is_refused() {
+        let names = "<!ELEMENT a EMPTY><!ELEMENT b EMPTY>";
+        let expected =
+            "d:1:1: the content model of <r> is not deterministic: a <a> may stand for two places in it";
+        for model in
+            ["(a | a)", "((a, b) | (a, a))", "(a?, a)", "(a*, a)", "((a, b?)*, a)", "(b?, (a, b?)+, a)"]
+        {
+            assert_eq!(error(&format!("<!ELEMENT r {model}>{names}")), expected, "{model}");
+        }
+    }
+
+    #[test]
+    fn an_element_that_no_finite_document_satisfies_is_refused() {
+        let message = "always contains more elements: no document of 64 levels satisfies it";
+        let text = "<!ELEMENT r (a | b)> <!ELEMENT a (c)>\n<!ELEMENT c (a+)> <!ELEMENT b EMPTY>";
+        assert_eq!(error(text), format!("d:1:22: <a> {message}\nd:2:1: <c> {message}"));
+        assert_eq!(error("<!ELEMENT r (r?)>"), "");
+    }
+
+    #[test]
+    fn an_element_of_the_deepest_script_is_accepted_and_a_deeper_one_is_not() {
+        let chain = |n: usize| {
+            let links: String = (1..n).map(|i| format!("<!ELEMENT e{i} (e{})>", i + 1)).collect();
+            error(&format!("{links}<!ELEMENT e{n} EMPTY>"))
+        };
+        assert_eq!(chain(DEPTH_MAX), "");
+        assert!(chain(DEPTH_MAX + 1).starts_with("d:1:1: <e1> always contains more elements"));
+    }
+
+    #[test]
+    fn models_that_need_too_many_transitions_are_refused() {
+        let names = |n: usize| (0..n).map(|i| format!("e{i}")).collect::<Vec<_>>();
+        let text = |n: usize| {
+            let declared: String = names(n).iter().map(|name| format!("<!ELEMENT {name} EMPTY>")).collect();
+            format!("<!ELEMENT r ({})*>{declared}", names(n).join(" | "))
+        };
+        // `n` names, `n` transitions to the first and `n` from each: 511 + 511 * 512 is within 2^18, one more is not.
+        assert_eq!(error(&text(511)), "");
+        let message =
+            "the content model of <r> is too large: all models together need more than 262144 transitions";
+        assert_eq!(error(&text(512)), format!("d:1:1: {message}"));
+    }
 }

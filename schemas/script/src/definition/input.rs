@@ -154,3 +154,109 @@ impl Input {
         self.file.offset()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::definition::Definition;
+    use crate::limit::{ENTITY_DEPTH_MAX, EXPANSION_BYTES_MAX};
+
+    fn error(text: &str) -> String {
+        Definition::parse("d", text.as_bytes()).map_or_else(|errors| errors.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn entities_are_put_in_between_and_within_declarations() {
+        let text = "<!ENTITY % leaf 'EMPTY'> <!ENTITY % two '<!ELEMENT a %leaf;><!ELEMENT b %leaf;>'> %two;
+            <!ENTITY % a-or-b '(a | b)'> <!ENTITY % when 'INCLUDE'>
+            <![%when;[<!ELEMENT r (%a-or-b;, c)>]]>
+            <!ENTITY % unused '%a-or-b;'> <!ELEMENT c %a-or-b;> <!ATTLIST c %unused-twice;>";
+        assert_eq!(error(text), "d:4:77: the parameter entity %unused-twice; is not declared");
+        assert_eq!(error(&text.replace(" %unused-twice;", "")), "");
+    }
+
+    #[test]
+    fn references_to_characters_count_where_an_entity_is_declared() {
+        // As in appendix D of XML 1.0: what `&#37;` stands for begins a reference when the text is put in.
+        let text = "<!ENTITY % leaf '<!ELEMENT r EMPTY>'><!ENTITY % begin '&#37;leaf;'>%begin;";
+        assert_eq!(error(text), "");
+    }
+
+    #[test]
+    fn the_first_declaration_of_an_entity_holds() {
+        assert_eq!(error("<!ENTITY % e 'EMPTY'><!ENTITY % e 'wrong'><!ELEMENT r %e;>"), "");
+    }
+
+    #[test]
+    fn a_reference_is_a_word_of_its_own() {
+        let text = "<!ENTITY % e 'b'><!ELEMENT ab EMPTY><!ELEMENT r (a%e;)>";
+        assert_eq!(error(text), "d:1:51: expected `)`, found `b`");
+    }
+
+    #[test]
+    fn what_is_wrong_in_an_entity_is_shown_at_the_reference() {
+        assert_eq!(
+            error("<!ENTITY % e '\n(1)'>\n<!ELEMENT r %e;>"),
+            "d:3:13: expected the name of an element or `(`, found `1`"
+        );
+    }
+
+    #[test]
+    fn what_begins_in_an_entity_ends_in_it() {
+        let cases = [
+            (
+                "<!ENTITY % e 'EMPTY>'><!ELEMENT r %e;",
+                "d:1:35: a declaration must end in the entity in which it began",
+            ),
+            (
+                "<!ENTITY % e 'r)'><!ELEMENT r (%e;>",
+                "d:1:32: a group must end in the entity in which it began",
+            ),
+            (
+                "<!ENTITY % e '<![INCLUDE['>%e;]]><!ELEMENT r ANY>",
+                "d:1:31: an INCLUDE section must end in the entity in which it began",
+            ),
+            ("<!ENTITY % e '<!-- '>%e; --><!ELEMENT r ANY>", "d:1:22: this comment is never closed"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(error(text).lines().next(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_entity_that_contains_itself_is_refused() {
+        let message = "nests entities deeper than 16, or contains itself";
+        let within = "<!ENTITY % a '&#37;a;'> %a;";
+        assert_eq!(error(within), format!("d:1:25: %a; {message}"));
+        let in_a_value = "<!ENTITY % a '&#37;b;'><!ENTITY % b '&#37;a;'><!ENTITY % c '%a;'>";
+        assert_eq!(error(in_a_value), format!("d:1:60: %a; {message}"));
+    }
+
+    #[test]
+    fn entities_of_the_deepest_nesting_are_put_in_and_deeper_ones_are_not() {
+        let nested = |n: usize| {
+            let links: String = (1..n).map(|i| format!("<!ENTITY % e{i} '&#37;e{};'>", i + 1)).collect();
+            error(&format!("{links}<!ENTITY % e{n} '<!ELEMENT r ANY>'>\n%e1;"))
+        };
+        assert_eq!(nested(ENTITY_DEPTH_MAX), "");
+        let message = "d:2:1: %e17; nests entities deeper than 16, or contains itself";
+        assert_eq!(nested(ENTITY_DEPTH_MAX + 1), message);
+    }
+
+    #[test]
+    fn entities_put_in_as_much_as_the_limit_and_no_more() {
+        let size = EXPANSION_BYTES_MAX / 32;
+        let expand = |bytes: usize, more: &str| {
+            let text = format!("<!ENTITY % e '{}'><!ENTITY % one ' '><!ELEMENT r ANY>", " ".repeat(bytes));
+            error(&format!("{text}{}\n{more}", "%e;".repeat(32)))
+        };
+        assert_eq!(expand(size, ""), "");
+        assert_eq!(expand(size, "%one;"), "d:2:1: parameter entities put in more than 1048576 bytes");
+    }
+
+    #[test]
+    fn entities_that_double_themselves_are_refused() {
+        let doubling: String = (1..40).map(|i| format!("<!ENTITY % e{} '%e{i};%e{i};'>", i + 1)).collect();
+        let errors = error(&format!("<!ENTITY % e1 'xxxxxxxx'>{doubling}"));
+        assert!(errors.contains("parameter entities put in more than 1048576 bytes"), "{errors}");
+    }
+}

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
+use crate::diagnostic::shown;
+
 /// What happens at a step event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -88,15 +90,16 @@ impl TryFrom<WrittenArg> for Arg {
                 Some(attribute) if !attribute.is_empty() => Source::Attribute(attribute.to_owned()),
                 _ => {
                     return Err(format!(
-                        "argument {name}: `from` is \"text\" or \"@\" and an attribute's name"
+                        "argument {}: `from` is \"text\" or \"@\" and an attribute's name",
+                        shown(&name)
                     ));
                 }
             },
             (None, Some(value)) => match ty.check(&value) {
                 Ok(()) => Source::Const(value),
-                Err(error) => return Err(format!("argument {name}: {error}")),
+                Err(error) => return Err(format!("argument {}: {error}", shown(&name))),
             },
-            _ => return Err(format!("argument {name}: expected either `from` or `const`")),
+            _ => return Err(format!("argument {}: expected either `from` or `const`", shown(&name))),
         };
         Ok(Self { name, source, ty })
     }

@@ -4,7 +4,7 @@ use super::super::attribute::{Kind, Presence};
 use super::super::input::Frame;
 use super::{Attribute, Parser};
 use crate::diagnostic::{Problem, fail, shown};
-use crate::limit::ATTRIBUTES_MAX;
+use crate::limit::{ATTRIBUTES_MAX, WORDS_MAX};
 use crate::literal::attribute_value;
 use crate::text::is_name_char;
 
@@ -36,7 +36,7 @@ impl Parser<'_> {
         if attributes.len() >= ATTRIBUTES_MAX {
             return fail(attribute.at, format!("<{element}> has more than {ATTRIBUTES_MAX} attributes"));
         }
-        attributes.entry(name).or_insert(attribute);
+        attributes.entry(name.into()).or_insert(attribute);
         Ok(())
     }
 
@@ -74,6 +74,9 @@ impl Parser<'_> {
             if words.contains(&word) {
                 self.report.add(at, format!("{} is listed twice", shown(&word)));
             }
+            if words.len() >= WORDS_MAX {
+                return fail(at, format!("there are more than {WORDS_MAX} words"));
+            }
             words.push(word);
             self.input.white()?;
             if !self.input.cursor().eat("|") {
@@ -95,7 +98,7 @@ impl Parser<'_> {
         if is_fixed {
             self.space()?;
         }
-        let value = kind.normalise(attribute_value(self.input.cursor(), self.report)?);
+        let value = kind.normalise(&attribute_value(self.input.cursor(), self.report)?);
         Ok(if is_fixed { Presence::Fixed(value) } else { Presence::Supplied(value) })
     }
 }

@@ -8,7 +8,7 @@ use super::super::input::Frame;
 use super::super::model::{Occurs, Particle, Term};
 use super::{Parser, Written};
 use crate::diagnostic::{Position, Problem, fail};
-use crate::limit::{DECLARATIONS_MAX, MODEL_DEPTH_MAX};
+use crate::limit::{DECLARATIONS_MAX, MODEL_DEPTH_MAX, MODEL_NAMES_MAX};
 
 impl Parser<'_> {
     pub(super) fn element(&mut self, frame: Frame, at: Position) -> Result<(), Problem> {
@@ -52,8 +52,8 @@ impl Parser<'_> {
         while self.input.cursor().eat("|") {
             self.input.white()?;
             let at = self.input.at();
-            let name = self.input.cursor().name("the name of an element")?;
-            if !names.insert(name.as_str().into()) {
+            let name = self.child("the name of an element")?;
+            if !names.insert(Arc::clone(&name)) {
                 self.report.add(at, format!("<{name}> is named twice in a mixed model"));
             }
             self.input.white()?;
@@ -94,11 +94,22 @@ impl Parser<'_> {
         let particle = if self.input.cursor().eat("(") {
             self.group(frame, depth + 1)?
         } else {
-            let name = self.input.cursor().name("the name of an element or `(`")?;
-            Particle { term: Term::Element(name.into()), occurs: self.occurs() }
+            let name = self.child("the name of an element or `(`")?;
+            Particle { term: Term::Element(name), occurs: self.occurs() }
         };
         self.input.white()?;
         Ok(particle)
+    }
+
+    fn child(&mut self, what: &str) -> Result<Arc<str>, Problem> {
+        self.names += 1;
+        if self.names > MODEL_NAMES_MAX {
+            return fail(
+                self.input.at(),
+                format!("there are more than {MODEL_NAMES_MAX} names in content models"),
+            );
+        }
+        self.input.cursor().name(what).map(Arc::from)
     }
 
     fn end_group(&mut self, frame: Frame) -> Result<(), Problem> {
