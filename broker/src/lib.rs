@@ -1,1 +1,40 @@
-//! The embedded MQTT broker.
+//! The embedded MQTT broker: MQTT 3.1.1 and 5, QoS 0 and 1, in front of rumqttd's router.
+//!
+//! Whatever meets a stranger or must survive is here; the router matches topics and queues messages. The way of a
+//! publish: `packet` reads it, `session` checks it against `topic` and `access`, `retained` keeps it, `router` hands
+//! it to the sessions that subscribed, and each of these delivers it in the client's version.
+//!
+//! Refused: QoS 2 (MQTT 5 clients are told "maximum QoS 1"; a subscription is granted 1), shared subscriptions, topic
+//! aliases, sessions that outlive their connection (granted without that, and said so), topics that are not of the
+//! protocol. Invariants: nothing that a client sends makes the router die; every size and count has a bound in
+//! [`Limits`]; a retained message at QoS 1 is on disk before it is acknowledged.
+//!
+//! ```no_run
+//! use flotilla_broker::{Broker, Config, Limits};
+//! # async fn start() -> Result<(), flotilla_broker::StartError> {
+//! let tcp = vec!["127.0.0.1:0".parse().expect("an address")];
+//! let config = Config { tcp, data: "data/broker".into(), open: true, limits: Limits::default() };
+//! let running = Broker::start(config).await?;
+//! println!("{:?}", running.local_addrs());
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod access;
+mod admission;
+mod broker;
+pub mod cli;
+mod close;
+mod limits;
+mod lock;
+mod message;
+mod packet;
+mod registry;
+mod retained;
+mod router;
+mod session;
+mod topic;
+
+pub use broker::{Broker, Config, Running, StartError};
+pub use limits::Limits;

@@ -1,0 +1,332 @@
+//! A CONNECT, decided: who it is and on what terms, or why not.
+//!
+//! Sessions end with their connection. Whoever asks for one that outlives it is told so: MQTT 5 with a session expiry
+//! of 0 in the CONNACK, MQTT 3.1.1 with "no session present" each time. So a will's delay is over at once, too: the
+//! will is due when the session ends.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rumqttd::protocol::{
+    ConnAck, ConnAckProperties, ConnectReturnCode, LastWill, LastWillProperties, Packet, PublishProperties,
+    QoS,
+};
+
+use crate::access::Role;
+use crate::limits::Limits;
+use crate::message::Message;
+use crate::packet::{IncomingConnect, Version};
+use crate::topic::{self, TopicError};
+
+/// A client on the terms of its session.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub version: Version,
+    pub client_id: String,
+    pub role: Role,
+    /// How long it may be silent.
+    pub silence: Option<Duration>,
+    pub will: Option<Message>,
+    /// QoS 1 messages on their way to it at a time.
+    pub inflight: u16,
+    /// Length of a whole packet that it takes.
+    pub packet_bytes: usize,
+    /// The id was given by us.
+    assigned: bool,
+    /// It asked for a session that outlives its connection.
+    lasting: bool,
+}
+
+/// Why a client is not let in. The text goes to the log and, as a reason string, to MQTT 5 clients.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("protocol level {0} is neither 4 (MQTT 3.1.1) nor 5 (MQTT 5)")]
+    Version(u8),
+    #[error("client id {0}")]
+    ClientId(String),
+    #[error("{0} does not conform to MQTT 5")]
+    Protocol(&'static str),
+    #[error("authentication method {0:?} is not known here")]
+    Method(String),
+    #[error("the will's topic {topic:?}: {cause}")]
+    WillTopic { topic: String, cause: TopicError },
+    #[error("the will's topic {0:?} is not this client's to write")]
+    WillNotAuthorized(String),
+    #[error("the will asks for QoS 2; at most 1 is kept here")]
+    WillQos,
+    #[error("there are as many sessions as there may be, or the broker is stopping")]
+    Busy,
+}
+
+impl Refusal {
+    /// The CONNACK that says it.
+    pub(crate) fn connack(&self, version: Version) -> Packet {
+        let code = match version {
+            Version::V4 => self.code_v4(),
+            Version::V5 => self.code_v5(),
+        };
+        let reason_string = Some(self.to_string());
+        let properties = ConnAckProperties { reason_string, ..ConnAckProperties::default() };
+        Packet::ConnAck(ConnAck { session_present: false, code }, Some(properties))
+    }
+
+    fn code_v4(&self) -> ConnectReturnCode {
+        match self {
+            Self::Version(_) => ConnectReturnCode::RefusedProtocolVersion,
+            Self::ClientId(_) => ConnectReturnCode::ClientIdentifierNotValid,
+            Self::WillTopic { .. } | Self::WillNotAuthorized(_) => ConnectReturnCode::NotAuthorized,
+            Self::Protocol(_) | Self::Method(_) | Self::WillQos | Self::Busy => {
+                ConnectReturnCode::ServiceUnavailable
+            }
+        }
+    }
+
+    fn code_v5(&self) -> ConnectReturnCode {
+        match self {
+            Self::Version(_) => ConnectReturnCode::UnsupportedProtocolVersion,
+            Self::ClientId(_) => ConnectReturnCode::ClientIdentifierNotValid,
+            Self::Protocol(_) => ConnectReturnCode::ProtocolError,
+            Self::Method(_) => ConnectReturnCode::BadAuthenticationMethod,
+            Self::WillTopic { .. } => ConnectReturnCode::TopicNameInvalid,
+            Self::WillNotAuthorized(_) => ConnectReturnCode::NotAuthorized,
+            Self::WillQos => ConnectReturnCode::QoSNotSupported,
+            Self::Busy => ConnectReturnCode::ServerBusy,
+        }
+    }
+}
+
+impl Admission {
+    /// Decides; `serial` numbers the connection, and names it if its client does not.
+    pub(crate) fn decide(connect: IncomingConnect, serial: u64, limits: &Limits) -> Result<Self, Refusal> {
+        let IncomingConnect { version, connect, properties, will } = connect;
+        let asked = properties.as_ref();
+        if let Some(method) = asked.and_then(|asked| asked.authentication_method.clone()) {
+            return Err(Refusal::Method(method));
+        }
+        let inflight = asked.and_then(|asked| asked.receive_maximum).unwrap_or(u16::MAX);
+        let packet_bytes = asked.and_then(|asked| asked.max_packet_size).unwrap_or(u32::MAX);
+        if inflight == 0 {
+            return Err(Refusal::Protocol("a receive maximum of 0"));
+        }
+        if packet_bytes == 0 {
+            return Err(Refusal::Protocol("a maximum packet size of 0"));
+        }
+        let lasting = match version {
+            Version::V4 => !connect.clean_session,
+            Version::V5 => asked.and_then(|asked| asked.session_expiry_interval).unwrap_or(0) > 0,
+        };
+        let assigned = connect.client_id.is_empty();
+        if assigned && version == Version::V4 && lasting {
+            return Err(Refusal::ClientId("must not be empty for a session that lasts".into()));
+        }
+        let client_id = if assigned { format!("assigned-{serial}") } else { connect.client_id };
+        let role = role(&client_id, limits)?;
+        let will =
+            will.map(|(will, properties)| check_will(will, properties, &role, serial, limits)).transpose()?;
+        Ok(Self {
+            version,
+            client_id,
+            role,
+            silence: silence(connect.keep_alive),
+            will,
+            inflight: inflight.min(limits.inflight),
+            packet_bytes: usize::try_from(packet_bytes).unwrap_or(usize::MAX),
+            assigned,
+            lasting,
+        })
+    }
+
+    /// The CONNACK that lets the client in, with all that it cannot have here.
+    pub(crate) fn connack(&self, limits: &Limits) -> Packet {
+        let properties = ConnAckProperties {
+            session_expiry_interval: self.lasting.then_some(0),
+            receive_max: Some(limits.inflight),
+            max_qos: Some(1),
+            max_packet_size: u32::try_from(limits.packet_bytes).ok(),
+            assigned_client_identifier: self.assigned.then(|| self.client_id.clone()),
+            shared_subscription_available: Some(0),
+            ..ConnAckProperties::default()
+        };
+        Packet::ConnAck(
+            ConnAck { session_present: false, code: ConnectReturnCode::Success },
+            Some(properties),
+        )
+    }
+}
+
+fn role(client_id: &str, limits: &Limits) -> Result<Role, Refusal> {
+    if client_id.len() > limits.client_id_bytes {
+        return Err(Refusal::ClientId(format!("is longer than {} bytes", limits.client_id_bytes)));
+    }
+    if client_id.chars().any(char::is_control) {
+        return Err(Refusal::ClientId(format!("{client_id:?} has control characters")));
+    }
+    Role::of(client_id).map_err(|error| Refusal::ClientId(format!("{client_id:?}: {error}")))
+}
+
+/// One and a half times the keep-alive; none means for ever.
+fn silence(keep_alive_s: u16) -> Option<Duration> {
+    (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 1500))
+}
+
+fn check_will(
+    will: LastWill,
+    properties: Option<LastWillProperties>,
+    role: &Role,
+    publisher: u64,
+    limits: &Limits,
+) -> Result<Message, Refusal> {
+    let name = topic::check_name(&will.topic, limits).map_err(|cause| Refusal::WillTopic {
+        topic: String::from_utf8_lossy(&will.topic).chars().take(80).collect(),
+        cause,
+    })?;
+    if !role.may_publish(name) {
+        return Err(Refusal::WillNotAuthorized(name.to_owned()));
+    }
+    if will.qos == QoS::ExactlyOnce {
+        return Err(Refusal::WillQos);
+    }
+    Ok(Message {
+        // Copies, so that the whole CONNECT is not kept for them.
+        topic: Bytes::copy_from_slice(&will.topic),
+        payload: Bytes::copy_from_slice(&will.message),
+        properties: properties.map(publish_properties),
+        qos: will.qos,
+        retain: will.retain,
+        publisher,
+    })
+}
+
+fn publish_properties(will: LastWillProperties) -> PublishProperties {
+    PublishProperties {
+        payload_format_indicator: will.payload_format_indicator,
+        message_expiry_interval: will.message_expiry_interval,
+        content_type: will.content_type,
+        response_topic: will.response_topic,
+        correlation_data: will.correlation_data,
+        user_properties: will.user_properties,
+        ..PublishProperties::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rumqttd::protocol::{Connect, ConnectProperties};
+
+    use super::*;
+
+    fn connect(version: Version, client_id: &str) -> IncomingConnect {
+        let connect = Connect { keep_alive: 10, client_id: client_id.into(), clean_session: true };
+        IncomingConnect { version, connect, properties: None, will: None }
+    }
+
+    fn will(topic: &str, qos: QoS) -> Option<(LastWill, Option<LastWillProperties>)> {
+        let topic = Bytes::copy_from_slice(topic.as_bytes());
+        Some((LastWill { topic, message: Bytes::from_static(b"offline"), qos, retain: true }, None))
+    }
+
+    fn decide(connect: IncomingConnect) -> Result<Admission, Refusal> {
+        Admission::decide(connect, 7, &Limits::default())
+    }
+
+    fn asking(properties: ConnectProperties) -> IncomingConnect {
+        IncomingConnect { properties: Some(properties), ..connect(Version::V5, "x") }
+    }
+
+    fn nothing_asked() -> ConnectProperties {
+        ConnectProperties {
+            session_expiry_interval: None,
+            receive_maximum: None,
+            max_packet_size: None,
+            topic_alias_max: None,
+            request_response_info: None,
+            request_problem_info: None,
+            user_properties: Vec::new(),
+            authentication_method: None,
+            authentication_data: None,
+        }
+    }
+
+    #[test]
+    fn a_client_may_be_silent_for_one_and_a_half_keep_alives() {
+        assert_eq!(decide(connect(Version::V5, "x")).unwrap().silence, Some(Duration::from_secs(15)));
+        let mut forever = connect(Version::V4, "x");
+        forever.connect.keep_alive = 0;
+        assert_eq!(decide(forever).unwrap().silence, None);
+    }
+
+    #[test]
+    fn a_will_is_checked_as_a_publish_would_be() {
+        let with = |topic, qos| {
+            decide(IncomingConnect { will: will(topic, qos), ..connect(Version::V5, "edge-e1") })
+        };
+        let avail = "fleet/v1/edge/e1/avail";
+        assert_eq!(with(avail, QoS::AtLeastOnce).unwrap().will.unwrap().topic(), avail);
+        let other = "fleet/v1/edge/e2/avail";
+        assert_eq!(with(other, QoS::AtLeastOnce).unwrap_err(), Refusal::WillNotAuthorized(other.into()));
+        assert_eq!(with(avail, QoS::ExactlyOnce).unwrap_err(), Refusal::WillQos);
+        assert!(matches!(with("ä", QoS::AtMostOnce), Err(Refusal::WillTopic { .. })));
+    }
+
+    #[test]
+    fn an_empty_client_id_is_assigned_and_a_bad_one_is_refused() {
+        let admission = decide(connect(Version::V5, "")).unwrap();
+        assert_eq!(admission.client_id, "assigned-7");
+        let Packet::ConnAck(_, Some(properties)) = admission.connack(&Limits::default()) else { panic!() };
+        assert_eq!(properties.assigned_client_identifier.as_deref(), Some("assigned-7"));
+        let mut lasting = connect(Version::V4, "");
+        lasting.connect.clean_session = false;
+        for bad in [
+            lasting,
+            connect(Version::V5, "edge-E"),
+            connect(Version::V5, "a\0"),
+            connect(Version::V5, &"x".repeat(129)),
+        ] {
+            assert!(matches!(decide(bad), Err(Refusal::ClientId(_))));
+        }
+    }
+
+    #[test]
+    fn a_session_that_should_last_is_granted_for_the_connection_alone_and_that_is_said() {
+        let admission =
+            decide(asking(ConnectProperties { session_expiry_interval: Some(60), ..nothing_asked() }));
+        let Packet::ConnAck(ack, Some(properties)) = admission.unwrap().connack(&Limits::default()) else {
+            panic!()
+        };
+        assert!(!ack.session_present);
+        assert_eq!(properties.session_expiry_interval, Some(0));
+    }
+
+    #[test]
+    fn the_smaller_of_both_windows_holds_and_zero_is_refused() {
+        let asked = |receive_maximum| asking(ConnectProperties { receive_maximum, ..nothing_asked() });
+        assert_eq!(decide(asked(Some(5))).unwrap().inflight, 5);
+        assert_eq!(decide(asked(None)).unwrap().inflight, Limits::default().inflight);
+        assert!(matches!(decide(asked(Some(0))), Err(Refusal::Protocol(_))));
+        let zero = asking(ConnectProperties { max_packet_size: Some(0), ..nothing_asked() });
+        assert!(matches!(decide(zero), Err(Refusal::Protocol(_))));
+        let method = asking(ConnectProperties { authentication_method: Some("x".into()), ..nothing_asked() });
+        assert!(matches!(decide(method), Err(Refusal::Method(_))));
+    }
+
+    #[test]
+    fn every_refusal_can_be_written_in_both_versions() {
+        let refusals = [
+            Refusal::Version(3),
+            Refusal::ClientId(String::new()),
+            Refusal::Protocol(""),
+            Refusal::Method(String::new()),
+            Refusal::WillTopic { topic: String::new(), cause: TopicError::Empty },
+            Refusal::WillNotAuthorized(String::new()),
+            Refusal::WillQos,
+            Refusal::Busy,
+        ];
+        for refusal in refusals {
+            for version in [Version::V4, Version::V5] {
+                let mut out = bytes::BytesMut::new();
+                version.write(refusal.connack(version), &mut out).unwrap();
+                assert!(out[3] > 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Retained messages: all in memory, all on disk, handed to whoever subscribes.
+//!
+//! A publish changes the tree at once, before the message goes to the router: so whoever subscribes gets the new
+//! message from the tree, from the router or from both, but never misses it. A thread of its own writes what changed
+//! since its last transaction in one; the publisher's [`Ticket`] tells when. If the disk fails, all who wait are told,
+//! what was not written stays marked, and the next transaction tries it again: the disk catches up by itself.
+
+mod disk;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rumqttd::protocol::QoS;
+use tokio::sync::oneshot;
+
+use crate::limits::Limits;
+use crate::lock::lock;
+use crate::message::Message;
+pub(crate) use disk::{Disk, DiskError};
+use tree::Tree;
+
+/// The file in the data folder.
+pub(crate) const FILE: &str = "retained.redb";
+
+/// How long after a failure the disk is tried again, if no publish tries it sooner.
+const RETRY_WAIT: Duration = Duration::from_secs(5);
+
+/// A retained message and when it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub message: Message,
+    /// Unix milliseconds by our clock, for its expiry alone.
+    pub received_ms: u64,
+}
+
+impl Stored {
+    /// The message with what is left of its expiry interval, or nothing if that is over.
+    pub(crate) fn unexpired(&self, now_ms: u64) -> Option<Message> {
+        let mut message = self.message.clone();
+        let expiry =
+            message.properties.as_mut().and_then(|properties| properties.message_expiry_interval.as_mut());
+        if let Some(expiry_s) = expiry {
+            let age_s = now_ms.saturating_sub(self.received_ms) / 1000;
+            *expiry_s =
+                u32::try_from(age_s).ok().and_then(|age_s| expiry_s.checked_sub(age_s)).filter(|s| *s > 0)?;
+        }
+        Some(message)
+    }
+}
+
+/// Resolves when a change is on disk; an error means that it is not, and may never be.
+pub(crate) type Ticket = oneshot::Receiver<Result<(), Unwritten>>;
+
+/// The disk did not take a retained message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unwritten;
+
+/// There is no room for another retained message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// The store. Its thread ends with [`Retained::close`].
+pub(crate) struct Retained {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    count_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tree: Tree<Arc<Stored>>,
+    count: usize,
+    bytes: usize,
+    /// Topics whose value on disk is not the tree's.
+    dirty: BTreeSet<String>,
+    waiting: Vec<oneshot::Sender<Result<(), Unwritten>>>,
+    /// Something changed since the writer last looked.
+    fresh: bool,
+    closing: bool,
+}
+
+impl Retained {
+    /// Opens the store in a folder that exists, and loads it whole.
+    pub(crate) fn open(folder: &Path, limits: &Limits) -> Result<Self, DiskError> {
+        Self::load(Disk::at(folder.join(FILE)), limits)
+    }
+
+    fn load(mut disk: Disk, limits: &Limits) -> Result<Self, DiskError> {
+        let shared = Arc::new(Shared::default());
+        let mut state = lock(&shared.state);
+        for stored in disk.load()? {
+            state.insert(stored);
+        }
+        tracing::info!(count = state.count, size_bytes = state.bytes, "retained messages loaded");
+        drop(state);
+        let writer = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || write_until_closed(&shared, disk)
+        });
+        Ok(Self {
+            shared,
+            writer: Mutex::new(Some(writer)),
+            count_max: limits.retained_count,
+            bytes_max: limits.retained_bytes,
+        })
+    }
+
+    /// Keeps a message in place of its topic's former one; an empty one only deletes that. Waits for nothing: with
+    /// QoS 1 the ticket says when it is on disk.
+    pub(crate) fn put(&self, message: &Message) -> Result<Option<Ticket>, Full> {
+        let mut state = lock(&self.shared.state);
+        let topic = message.topic();
+        let former_bytes = state.tree.get(topic).map(|former| former.message.size_bytes());
+        if message.payload.is_empty() {
+            state.remove(topic);
+        } else {
+            let count = state.count + usize::from(former_bytes.is_none());
+            let bytes = state.bytes - former_bytes.unwrap_or(0) + message.size_bytes();
+            if count > self.count_max || bytes > self.bytes_max {
+                return Err(Full);
+            }
+            state.insert(Stored { message: message.clone(), received_ms: now_ms() });
+        }
+        state.dirty.insert(topic.to_owned());
+        state.fresh = true;
+        self.shared.changed.notify_one();
+        Ok((message.qos != QoS::AtMostOnce).then(|| {
+            let (done, ticket) = oneshot::channel();
+            if !state.closing {
+                state.waiting.push(done);
+            }
+            ticket
+        }))
+    }
+
+    /// Up to `page` messages that match the filter, those after a topic if one is given, in the order of topics.
+    pub(crate) fn page(&self, filter: &str, after: Option<&str>, page: usize) -> Vec<Arc<Stored>> {
+        lock(&self.shared.state).tree.page(filter, after, page)
+    }
+
+    /// Writes what is left and lets go of the file. May be repeated.
+    pub(crate) fn close(&self) {
+        lock(&self.shared.state).closing = true;
+        self.shared.changed.notify_one();
+        if let Some(writer) = lock(&self.writer).take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl State {
+    fn insert(&mut self, stored: Stored) {
+        let topic = stored.message.topic().to_owned();
+        self.remove(&topic);
+        self.count += 1;
+        self.bytes += stored.message.size_bytes();
+        self.tree.insert(&topic, Arc::new(stored));
+    }
+
+    fn remove(&mut self, topic: &str) {
+        if let Some(former) = self.tree.remove(topic) {
+            self.count -= 1;
+            self.bytes -= former.message.size_bytes();
+        }
+    }
+}
+
+fn write_until_closed(shared: &Shared, mut disk: Disk) {
+    let mut failing = false;
+    loop {
+        let (changes, waiting, closing) = next_batch(shared, failing);
+        let written = if changes.is_empty() { Ok(()) } else { disk.write(&changes) };
+        match &written {
+            Ok(()) if failing => tracing::info!("retained messages are on disk again"),
+            Err(error) if !failing => tracing::warn!(%error, "retained messages are not on disk: see to it"),
+            _ => {}
+        }
+        failing = written.is_err();
+        if failing {
+            lock(&shared.state).dirty.extend(changes.into_iter().map(|(topic, _)| topic));
+        }
+        for done in waiting {
+            let _ = done.send(if failing { Err(Unwritten) } else { Ok(()) });
+        }
+        if closing {
+            return;
+        }
+    }
+}
+
+type Batch = (Vec<disk::Change>, Vec<oneshot::Sender<Result<(), Unwritten>>>, bool);
+
+/// Waits until there is something to write: a change, or a former failure and the time to try again.
+fn next_batch(shared: &Shared, failing: bool) -> Batch {
+    let mut state = lock(&shared.state);
+    while !state.fresh && !state.closing {
+        if !failing {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        let waited = shared.changed.wait_timeout(state, RETRY_WAIT).unwrap_or_else(PoisonError::into_inner);
+        state = waited.0;
+        if waited.1.timed_out() {
+            break;
+        }
+    }
+    state.fresh = false;
+    let dirty = std::mem::take(&mut state.dirty);
+    let changes = dirty.into_iter().map(|topic| (state.tree.get(&topic).cloned(), topic));
+    let changes = changes.map(|(stored, topic)| (topic, stored)).collect();
+    (changes, std::mem::take(&mut state.waiting), state.closing)
+}
+
+/// Our clock in Unix milliseconds; 0 before 1970.
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use bytes::Bytes;
+    use rumqttd::protocol::PublishProperties;
+
+    use super::*;
+
+    fn message(topic: &str, payload: &str) -> Message {
+        Message {
+            topic: Bytes::copy_from_slice(topic.as_bytes()),
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+            properties: None,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            publisher: 1,
+        }
+    }
+
+    fn payloads(retained: &Retained, filter: &str) -> Vec<String> {
+        let page = retained.page(filter, None, usize::MAX);
+        page.iter().map(|stored| String::from_utf8_lossy(&stored.message.payload).into_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_is_there_after_opening_again_and_what_was_emptied_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let retained = Retained::open(folder.path(), &Limits::default()).unwrap();
+        for (topic, payload) in [("a/b", "1"), ("a/c", "2"), ("a/b", "3"), ("d", "4"), ("a/c", "")] {
+            retained.put(&message(topic, payload)).unwrap().unwrap().await.unwrap().unwrap();
+        }
+        retained.close();
+        let retained = Retained::open(folder.path(), &Limits::default()).unwrap();
+        assert_eq!(payloads(&retained, "#"), ["3", "4"]);
+        assert_eq!(lock(&retained.shared.state).count, 2);
+    }
+
+    #[tokio::test]
+    async fn many_publishes_share_transactions_and_all_get_their_tickets() {
+        let folder = tempfile::tempdir().unwrap();
+        let retained = Retained::open(folder.path(), &Limits::default()).unwrap();
+        let put = |i: usize| retained.put(&message(&format!("t/{i}"), "x")).unwrap().unwrap();
+        let tickets: Vec<Ticket> = (0..2_000).map(put).collect();
+        for ticket in tickets {
+            assert_eq!(ticket.await, Ok(Ok(())));
+        }
+        assert_eq!(retained.page("t/+", None, usize::MAX).len(), 2_000);
+    }
+
+    #[test]
+    fn at_the_limit_only_replacing_and_deleting_are_possible() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { retained_count: 2, retained_bytes: 20, ..Limits::default() };
+        let retained = Retained::open(folder.path(), &limits).unwrap();
+        let put = |topic, payload| retained.put(&message(topic, payload)).map(|_| ());
+        assert_eq!(
+            [put("a", "1"), put("b", "2"), put("c", "3"), put("a", "4")],
+            [Ok(()), Ok(()), Err(Full), Ok(())]
+        );
+        assert_eq!([put("a", ""), put("c", "3")], [Ok(()), Ok(())]);
+        assert_eq!(put("c", &"x".repeat(18)), Err(Full));
+        assert_eq!(payloads(&retained, "#"), ["2", "3"]);
+    }
+
+    #[test]
+    fn a_message_expires_by_the_time_it_was_kept() {
+        let expiring =
+            PublishProperties { message_expiry_interval: Some(10), ..PublishProperties::default() };
+        let message = Message { properties: Some(expiring), ..message("a", "1") };
+        let stored = Stored { message, received_ms: 50_000 };
+        let left = |now_ms| stored.unexpired(now_ms)?.properties?.message_expiry_interval;
+        assert_eq!(left(53_999), Some(7));
+        assert_eq!(left(60_000), None);
+        assert_eq!(left(1_000), Some(10), "a clock that was set back");
+    }
+
+    /// A file in memory that fails while it is told to.
+    #[derive(Debug, Clone, Default)]
+    struct Faulty {
+        bytes: Arc<Mutex<Vec<u8>>>,
+        failing: Arc<AtomicBool>,
+    }
+
+    impl Faulty {
+        fn check(&self) -> std::io::Result<()> {
+            if self.failing.load(Ordering::SeqCst) {
+                Err(std::io::ErrorKind::StorageFull.into())
+            } else {
+                Ok(())
+            }
+        }
+    }
+
+    impl redb::StorageBackend for Faulty {
+        fn len(&self) -> std::io::Result<u64> {
+            Ok(lock(&self.bytes).len() as u64)
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            let start = offset as usize;
+            out.copy_from_slice(&lock(&self.bytes)[start..start + out.len()]);
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> std::io::Result<()> {
+            self.check()?;
+            lock(&self.bytes).resize(len as usize, 0);
+            Ok(())
+        }
+
+        fn sync_data(&self) -> std::io::Result<()> {
+            self.check()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+            self.check()?;
+            let start = offset as usize;
+            lock(&self.bytes)[start..start + data.len()].copy_from_slice(data);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_to_the_publisher_and_caught_up_with_when_there_is_room() {
+        let file = Faulty::default();
+        let open = || {
+            let file = file.clone();
+            Disk::opened_by(Box::new(move || redb::Database::builder().create_with_backend(file.clone())))
+        };
+        let retained = Retained::load(open(), &Limits::default()).unwrap();
+        let put = |topic| retained.put(&message(topic, topic)).unwrap().unwrap();
+        assert_eq!(put("a").await, Ok(Ok(())));
+        file.failing.store(true, Ordering::SeqCst);
+        assert_eq!(put("b").await, Ok(Err(Unwritten)));
+        assert_eq!(put("c").await, Ok(Err(Unwritten)));
+        file.failing.store(false, Ordering::SeqCst);
+        assert_eq!(put("d").await, Ok(Ok(())));
+        retained.close();
+        let retained = Retained::load(open(), &Limits::default()).unwrap();
+        assert_eq!(payloads(&retained, "#"), ["a", "b", "c", "d"]);
+    }
+}
