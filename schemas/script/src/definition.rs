@@ -23,7 +23,7 @@ use crate::text::decode_xml;
 pub(crate) use attribute::{Kind, Presence};
 
 /// The name of the attribute that gives a tag another step event name than its own. It is always `#FIXED`.
-pub const STEP_EVENT: &str = "step-event";
+pub(crate) const STEP_EVENT: &str = "step-event";
 
 /// What scripts of one kind may say.
 #[derive(Debug, Clone)]
@@ -119,12 +119,12 @@ impl Definition {
         self.elements.iter().map(|(name, element)| (&**name, element))
     }
 
-    fn children<'a>(&'a self, element: &'a Element) -> BTreeSet<&'a str> {
+    fn children<'a>(&'a self, element: &'a Element) -> Vec<&'a str> {
         match &element.content {
-            Content::Empty => BTreeSet::new(),
+            Content::Empty => Vec::new(),
             Content::Any => self.elements().collect(),
             Content::Mixed(names) => names.iter().map(|name| &**name).collect(),
-            Content::Children(automaton) => automaton.names(),
+            Content::Children(automaton) => automaton.names().into_iter().collect(),
         }
     }
 }

@@ -323,6 +323,7 @@ mod tests {
         let schema = serde_json::to_value(schemars::schema_for!(EventList)).unwrap();
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["required"], serde_json::json!(["events", "definition", "root", "steps"]));
+        assert_eq!(schema["$defs"]["Arg"]["unevaluatedProperties"], false);
         let names: Vec<&String> = schema["$defs"].as_object().unwrap().keys().collect();
         assert_eq!(names, ["Action", "AppId", "Arg", "DefinitionId", "EventsId", "Mapping", "Type", "Value"]);
     }

@@ -201,11 +201,10 @@ impl Scanner<'_> {
                 .add(at, format!("</{name}> does not close <{open}>, which was opened at {line}:{col}"));
         }
         self.end_run();
-        // A tag that closes an outer element closes what is open within it; a stray one closes nothing.
-        if let Some(depth) = self.open.iter().rposition(|(open, _)| *open == name) {
-            let closed = self.open.split_off(depth);
-            self.events.extend(closed.iter().map(|_| Event::End(at)));
-        }
+        // A tag that closes an outer element closes what is open within it; one that closes nothing is misspelt.
+        let outer = self.open.iter().rposition(|(open, _)| *open == name);
+        let closed = self.open.split_off(outer.unwrap_or(self.open.len().saturating_sub(1)));
+        self.events.extend(closed.iter().map(|_| Event::End(at)));
         Ok(())
     }
 

@@ -60,7 +60,7 @@ pub enum Source {
 
 /// An argument as it is written, its type's keys among its own.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "Arg")]
+#[schemars(rename = "Arg", extend("unevaluatedProperties" = false))]
 struct WrittenArg {
     /// The name, as the operation has it.
     name: String,
