@@ -24,6 +24,9 @@ use crate::output::{BOLD, styled};
 /// How often something that nobody reports is looked at.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
+/// How long an operator's command may take.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What is waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
@@ -50,13 +53,21 @@ pub struct Play<'a> {
     pub facts: Facts,
     /// Where it is told.
     pub timeline: Timeline,
+    deadline: Option<Instant>,
     link: Option<(Link, mpsc::Receiver<LinkEvent>)>,
 }
 
 impl<'a> Play<'a> {
-    /// A play that has not begun.
-    pub fn new(stage: &'a mut Stage) -> Self {
-        Self { stage, facts: Facts::default(), timeline: Timeline::begin(), link: None }
+    /// A play that has not begun. With a limit, whatever step it is at when the time is up fails.
+    pub fn new(stage: &'a mut Stage, limit: Option<Duration>) -> Self {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        Self { stage, facts: Facts::default(), timeline: Timeline::begin(), deadline, link: None }
+    }
+
+    /// When something that may take so long must be over.
+    fn deadline(&self, timeout: Duration) -> Instant {
+        let own = Instant::now() + timeout;
+        self.deadline.map_or(own, |deadline| deadline.min(own))
     }
 
     /// Listens to the fleet as a dashboard would.
@@ -76,7 +87,7 @@ impl<'a> Play<'a> {
         step: Step<'_>,
         mut answer: impl FnMut(&Facts, &Stage) -> Option<T>,
     ) -> Result<T, DemoError> {
-        let deadline = Instant::now() + step.timeout;
+        let deadline = self.deadline(step.timeout);
         loop {
             if let Some(answer) = answer(&self.facts, self.stage) {
                 self.timeline.check(step.what)?;
@@ -86,8 +97,7 @@ impl<'a> Play<'a> {
                 return Err(self.failed(step.what, &format!("{name} ended with {status}"), &name));
             }
             if Instant::now() >= deadline {
-                let why = format!("it did not happen within {} s", step.timeout.as_secs());
-                return Err(self.failed(step.what, &why, step.concerns));
+                return Err(self.failed(step.what, "it did not happen in time", step.concerns));
             }
             self.hear(LOOK_PERIOD).await?;
         }
@@ -149,10 +159,18 @@ impl<'a> Play<'a> {
             .kill_on_drop(true)
             .spawn()?;
         let mut output = std::pin::pin!(child.wait_with_output());
+        let deadline = self.deadline(COMMAND_TIMEOUT);
         let output = loop {
             tokio::select! {
                 output = &mut output => break output?,
                 heard = self.hear(LOOK_PERIOD) => heard?,
+            }
+            if Instant::now() >= deadline {
+                return Err(self.failed(
+                    &format!("run flotilla {command}"),
+                    "it did not end in time",
+                    "center",
+                ));
             }
         };
         if output.status.success() {

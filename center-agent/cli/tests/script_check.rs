@@ -1,0 +1,127 @@
+//! `flotilla script check` as a person or a script runs it: exit codes, and where it says that what is wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The sample that each case breaks in one place.
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples")
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    /// The air conditioner's script, definition and event list.
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for file in ["script.xml", "definition.dtd", "events-large.json"] {
+            let sample = samples().join("scripts/air-conditioner").join(file);
+            fs::copy(sample, folder.0.path().join(file)).unwrap();
+        }
+        folder
+    }
+
+    /// Replaces the one place where the text stands.
+    fn broken(file: &str, from: &str, to: &str) -> Self {
+        let folder = Self::new();
+        let path = folder.0.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from:?} in {file}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        folder
+    }
+
+    fn check(&self, more: &[&str]) -> Output {
+        let args = ["script", "check", "--definition", "definition.dtd", "--events", "events-large.json"];
+        let mut flotilla = Command::new(env!("CARGO_BIN_EXE_flotilla"));
+        flotilla.args(args).args(more).arg("script.xml").current_dir(self.0.path()).output().unwrap()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_samples_are_right() {
+    let app = samples().join("apps/aircon-north/app.wasm");
+    let output = Folder::new().check(&["--app", app.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("script.xml: right"));
+}
+
+#[test]
+fn ten_broken_ones_are_refused_each_at_its_place() {
+    let cases = [
+        // An element in the wrong order.
+        (
+            "script.xml",
+            "<temperature>22</temperature>\n      <wind speed=\"medium\"/>",
+            "<wind speed=\"medium\"/>\n      <temperature>22</temperature>",
+            "script.xml:5:7: <wind>",
+        ),
+        // An unknown element.
+        ("script.xml", "<stop/>", "<halt/>", "script.xml:18:5: <halt>"),
+        // An unknown attribute.
+        ("script.xml", "celsius=\"23\"", "celsius=\"23\" mode=\"eco\"", "script.xml:16:24: "),
+        // An attribute that has to be there.
+        ("script.xml", "<wind speed=\"low\"/>", "<wind/>", "script.xml:15:5: "),
+        // A value that is not among those allowed.
+        ("script.xml", "\"low\"", "\"gale\"", "script.xml:15:11: speed of <wind>"),
+        // Text where there may be none.
+        ("script.xml", "<control>", "<control>now", "script.xml:13:12: "),
+        // A tag that is never closed.
+        ("script.xml", "</control>", "", "script.xml:20:1: "),
+        // A value out of the event list's range: right by the definition, wrong for this machine.
+        ("script.xml", "<temperature>22<", "<temperature>35<", "script.xml:5:20: "),
+        // A definition with an element that it does not declare.
+        ("definition.dtd", "<!ELEMENT stop EMPTY>", "", "definition.dtd:25:1: <stop>"),
+        // An event list that forgets a step event.
+        ("events-large.json", "    \"end stop\": \"none\",\n", "", "events-large.json:5:3: \"end stop\""),
+    ];
+    let mut wrong = Vec::new();
+    for (file, from, to, expected) in cases {
+        let output = Folder::broken(file, from, to).check(&[]);
+        let said = stderr(&output);
+        if output.status.code() != Some(1)
+            || !said.lines().next().is_some_and(|line| line.starts_with(expected))
+        {
+            wrong.push(format!("expected {expected} with exit 1, got {:?}:\n{said}", output.status.code()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let folder = Folder::broken("script.xml", "\"low\"", "\"gale\"");
+    fs::write(folder.0.path().join("events-large.json"), "{\"events\": 3}").unwrap();
+    let said = stderr(&folder.check(&[]));
+    assert!(said.contains("script.xml:15:11:") && said.contains("events-large.json:1:"), "{said}");
+}
+
+#[test]
+fn a_result_in_json_is_one_object_on_standard_output() {
+    let output = Folder::broken("script.xml", "<stop/>", "<halt/>").check(&["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["ok"], false);
+    assert_eq!(
+        (&result["diagnostics"][0]["line"], &result["diagnostics"][0]["col"]),
+        (&18.into(), &5.into())
+    );
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_unreadable_files_with_1() {
+    let folder = Folder::new();
+    assert_eq!(folder.check(&["--no-such-option"]).status.code(), Some(2));
+    fs::remove_file(folder.0.path().join("definition.dtd")).unwrap();
+    fs::remove_file(folder.0.path().join("script.xml")).unwrap();
+    let output = folder.check(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("definition.dtd") && stderr(&output).contains("script.xml"));
+}
