@@ -22,7 +22,7 @@ pub(crate) struct App {
     pub loading: Option<(u64, Digest)>,
     /// The call under way.
     pub calling: Option<u64>,
-    /// It is to be taken out of memory as soon as the call under way has ended.
+    /// It is to be taken out of memory as soon as it is not busy.
     pub restart: bool,
     /// Events since the last call began.
     pub events: u32,
@@ -89,12 +89,12 @@ impl Core {
         app.clone()
     }
 
-    /// Takes an app out of memory: at once, or when the call under way has ended.
+    /// Takes an app out of memory: at once, or when what is under way with it has ended.
     pub(crate) fn unload(&mut self, id: &AppId) {
         let app = self.app(id.clone());
-        if app.calling.is_some() {
+        if app.is_busy() {
             app.restart = true;
-        } else if app.loaded.take().is_some() || app.loading.take().is_some() {
+        } else if app.loaded.take().is_some() {
             self.effect(Effect::Unload(id.clone()));
         }
     }

@@ -8,7 +8,7 @@ use flotilla_schemas::release::Catalog;
 use flotilla_schemas::report::Mode;
 use flotilla_schemas::sign::Keys;
 use flotilla_schemas::time::Now;
-use flotilla_schemas::{AppId, EpochId, FaultId, ServiceId, Topic};
+use flotilla_schemas::{AppId, EdgeId, EpochId, FaultId, ServiceId, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -43,6 +43,8 @@ pub struct Core {
     pub(crate) now: Now,
     pub(crate) step: Step,
     pub(crate) connected: bool,
+    /// The disk takes no more: only faults are recorded.
+    pub(crate) storage_full: bool,
     pub(crate) stopping: bool,
     pub(crate) lanes: Lanes,
     pub(crate) catalog: Option<Catalog>,
@@ -72,6 +74,7 @@ impl Core {
             now,
             step: Step::default(),
             connected: false,
+            storage_full: false,
             stopping: false,
             lanes: Lanes::found(found.lanes),
             catalog: None,
@@ -188,6 +191,21 @@ impl Core {
         self.report_stopped();
         self.journal_due();
         self.effect(Effect::Exit);
+    }
+
+    /// The edge.
+    pub fn edge(&self) -> &EdgeId {
+        &self.config.edge
+    }
+
+    /// The journal's epoch.
+    pub fn epoch(&self) -> &EpochId {
+        &self.epoch
+    }
+
+    /// Whether the disk takes no more, as far as the core was told.
+    pub fn is_storage_full(&self) -> bool {
+        self.storage_full
     }
 
     /// What the edge is at.

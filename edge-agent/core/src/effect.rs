@@ -20,7 +20,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Persist {
     /// Adds a record to the journal.
-    Append(Lane, Record),
+    Append(Lane, Box<Record>),
     /// Deletes the journal's records of a lane below this number.
     Trim(Lane, u64),
     /// Gives the journal a new epoch; its records stay, under their numbers.

@@ -410,6 +410,7 @@ impl Core {
 
     /// The disk takes no more, or takes again.
     pub(crate) fn storage(&mut self, error: Option<String>) {
+        self.storage_full = error.is_some();
         match error {
             Some(error) => self.system_fault(Failure::new(kind::STORAGE_FULL, error)),
             None => self.system_cured(kind::STORAGE_FULL),

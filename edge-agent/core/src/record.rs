@@ -24,7 +24,7 @@ impl Core {
             bytes = size(&record);
         }
         self.lanes.lane_mut(lane).append(bytes as u64, self.now.mono_ms);
-        self.step.persist.push(Persist::Append(lane, record.clone()));
+        self.step.persist.push(Persist::Append(lane, Box::new(record.clone())));
         self.make_room();
         record
     }
@@ -69,6 +69,9 @@ impl Core {
 
     pub(crate) fn event(&mut self, source: AppId, name: String, fields: BTreeMap<String, Value>, lane: Lane) {
         self.report_event(&source, &name, &fields);
+        if self.storage_full {
+            return;
+        }
         let service = self.service_running(&source);
         self.record(lane, Body::Event { source, name, fields, service });
     }

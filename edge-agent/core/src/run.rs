@@ -205,6 +205,9 @@ impl Core {
             app.loaded = Some(digest);
             app.loads += 1;
         }
+        if std::mem::take(&mut app.restart) {
+            self.unload(id);
+        }
         let waiting = self.services.iter_mut().find_map(|(service, state)| {
             let run = state.run.as_mut().filter(|run| run.is_loading(load))?;
             let Phase::Loading(steps, _) = &mut run.phase else { return None };

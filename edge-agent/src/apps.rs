@@ -1,0 +1,160 @@
+//! Apps in memory: a task for each, which loads it and answers its calls one after another.
+//!
+//! The bytes that are loaded are the bytes that were verified: they are read once. Unloading aborts the task, so a
+//! call that is under way ends with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use edge_core::{Code, Failure, Input};
+use flotilla_sandbox::{Host, Instance, Program, Sandbox};
+use flotilla_schemas::app::{Grants, Limits};
+use flotilla_schemas::fault::kind;
+use flotilla_schemas::{AppId, Value};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::shelf::{Shelf, ShelfError};
+
+/// Calls that wait for an app; a core never has more than one under way.
+const CALLS_MAX: usize = 2;
+
+/// The apps that are in memory.
+pub struct Apps {
+    sandbox: Sandbox,
+    shelf: Shelf,
+    inputs: mpsc::Sender<Input>,
+    running: BTreeMap<AppId, Running>,
+}
+
+struct Running {
+    calls: mpsc::Sender<CallOf>,
+    task: JoinHandle<()>,
+}
+
+struct CallOf {
+    call: u64,
+    operation: String,
+    args: Vec<Value>,
+}
+
+/// What is to be loaded.
+pub struct LoadOf {
+    /// The effect.
+    pub load: u64,
+    /// The app.
+    pub app: AppId,
+    /// Its code.
+    pub code: Code,
+    /// What it may touch.
+    pub grants: Grants,
+    /// How far it may go.
+    pub limits: Limits,
+}
+
+impl Apps {
+    /// No app yet.
+    pub fn new(sandbox: Sandbox, shelf: Shelf, inputs: mpsc::Sender<Input>) -> Self {
+        Self { sandbox, shelf, inputs, running: BTreeMap::new() }
+    }
+
+    /// Loads an app in place of what is there under its name; the answer is an input.
+    pub fn load(&mut self, what: LoadOf, host: Arc<dyn Host>) {
+        let app = what.app.clone();
+        self.unload(&app);
+        let (calls, waiting) = mpsc::channel(CALLS_MAX);
+        let (sandbox, shelf, inputs) = (self.sandbox.clone(), self.shelf.clone(), self.inputs.clone());
+        let task = tokio::spawn(serve(sandbox, shelf, what, host, waiting, inputs));
+        self.running.insert(app, Running { calls, task });
+    }
+
+    /// Calls an operation; the answer is an input, also when the app is not there.
+    pub fn call(&self, app: &AppId, call: u64, operation: String, args: Vec<Value>) {
+        let of = CallOf { call, operation, args };
+        if self.running.get(app).is_none_or(|running| running.calls.try_send(of).is_err()) {
+            let (inputs, app) = (self.inputs.clone(), app.clone());
+            let result = Err(Failure::new("app.unloaded", format!("{app} is not in memory")));
+            tokio::spawn(async move { inputs.send(Input::Called { call, result }).await });
+        }
+    }
+
+    /// Takes an app out of memory.
+    pub fn unload(&mut self, app: &AppId) {
+        if let Some(running) = self.running.remove(app) {
+            running.task.abort();
+        }
+    }
+}
+
+impl Drop for Apps {
+    fn drop(&mut self) {
+        self.running.values().for_each(|running| running.task.abort());
+    }
+}
+
+async fn serve(
+    sandbox: Sandbox,
+    shelf: Shelf,
+    what: LoadOf,
+    host: Arc<dyn Host>,
+    mut calls: mpsc::Receiver<CallOf>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let (load, app) = (what.load, what.app.clone());
+    let instance = match load_program(sandbox, shelf, what).await {
+        Ok(program) => program.start(host).await.map_err(seen),
+        Err(failure) => Err(failure),
+    };
+    let (result, instance) = match instance {
+        Ok(instance) => (Ok(()), Some(instance)),
+        Err(failure) => (Err(failure), None),
+    };
+    if inputs.send(Input::Loaded { app, load, result }).await.is_err() {
+        return;
+    }
+    let Some(mut instance) = instance else { return };
+    while let Some(CallOf { call, operation, args }) = calls.recv().await {
+        let result = call_once(&mut instance, &operation, &args).await;
+        if inputs.send(Input::Called { call, result }).await.is_err() || instance.is_spent() {
+            return;
+        }
+    }
+}
+
+async fn call_once(instance: &mut Instance, operation: &str, args: &[Value]) -> Result<Value, Failure> {
+    instance.call(operation, args).await.map_err(seen)
+}
+
+fn seen(failure: flotilla_sandbox::Failure) -> Failure {
+    let flotilla_sandbox::Failure { kind, message, backtrace, spent } = failure;
+    Failure { kind, message, backtrace, spent }
+}
+
+/// Reads, verifies and loads, off the async threads: it takes a while.
+async fn load_program(sandbox: Sandbox, shelf: Shelf, what: LoadOf) -> Result<Program, Failure> {
+    let loaded = tokio::task::spawn_blocking(move || {
+        let bytes = shelf.read(what.code.artifact()).map_err(unreadable)?;
+        let machine = match what.code {
+            Code::Machine(_) => bytes,
+            Code::Wasm(_) => compile(&sandbox, &bytes)?,
+        };
+        let program = sandbox.load(&machine, &what.grants, &what.limits);
+        program.map_err(|error| Failure::new(kind::RUNTIME, error.to_string()))
+    });
+    loaded.await.unwrap_or_else(|error| Err(Failure::new(flotilla_sandbox::kind::HOST, error.to_string())))
+}
+
+#[cfg(feature = "compiler")]
+fn compile(sandbox: &Sandbox, wasm: &[u8]) -> Result<Vec<u8>, Failure> {
+    sandbox.compile(wasm).map_err(|error| Failure::new(kind::RUNTIME, error.to_string()))
+}
+
+#[cfg(not(feature = "compiler"))]
+fn compile(sandbox: &Sandbox, _: &[u8]) -> Result<Vec<u8>, Failure> {
+    Err(Failure::new(kind::RUNTIME, format!("this edge runs machine code for {} alone", sandbox.runtime())))
+}
+
+/// A file that is gone or changed: either way it is not what was installed.
+pub fn unreadable(error: ShelfError) -> Failure {
+    Failure::new(kind::MISMATCH, error.to_string())
+}

@@ -1,0 +1,367 @@
+//! The driver loop: inputs in, the core's word, a commit, effects out.
+//!
+//! Inputs that wait together are worked through together and share one commit. What cannot be committed stays in
+//! memory and is tried again; the apps go on meanwhile, and nothing that is not on disk is sent to a center.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use edge_core::{Core, Effect, Input, Persist, ScriptFiles, Send};
+use flotilla_link::{Delivery, Link, LinkEvent};
+use flotilla_schemas::journal::{Batch, Lane, Record};
+use flotilla_schemas::time::Now;
+use flotilla_schemas::topic::EdgeTopic;
+use flotilla_schemas::{AppId, Artifact, Digest, ServiceId, Topic};
+use tokio::sync::mpsc;
+
+use crate::apps::{Apps, LoadOf, unreadable};
+use crate::equipment::Devices;
+use crate::host::AppHost;
+use crate::shelf::{Shelf, ShelfError};
+use crate::store::Store;
+use crate::vitals;
+
+/// The most inputs that share a commit.
+const INPUTS_PER_COMMIT: usize = 128;
+
+/// How often a commit that failed is tried again.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
+
+/// How often the machine is looked at.
+const VITALS_EVERY: Duration = Duration::from_secs(10);
+
+/// The clocks of one run.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Clock {
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn now(&self) -> Now {
+        let mono_ms = u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let wall_ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => ms(since),
+            Err(before) => -ms(before.duration()),
+        };
+        Now::new(mono_ms, wall_ms)
+    }
+
+    fn at(&self, mono_ms: u64) -> tokio::time::Instant {
+        (self.0 + Duration::from_millis(mono_ms)).into()
+    }
+}
+
+/// What drives one core.
+pub struct Driver {
+    core: Core,
+    clock: Clock,
+    store: Arc<Store>,
+    apps: Apps,
+    devices: Arc<Devices>,
+    link: Link,
+    inputs: mpsc::Sender<Input>,
+    folder: PathBuf,
+    files: mpsc::UnboundedSender<FileJob>,
+    hosts: BTreeMap<AppId, Arc<AppHost>>,
+    /// The first bytes of the chunks that are listened to.
+    listening: BTreeSet<u8>,
+    /// What could not be committed yet.
+    unsaved: Vec<Persist>,
+    wake_at: Option<u64>,
+    exit: bool,
+}
+
+/// Work on files, done in order. Its length is bounded by what the core has under way: chunks that it asked for.
+enum FileJob {
+    Look(Artifact),
+    StoreChunk(Artifact, Digest, Vec<u8>),
+    Delete(Digest),
+    Sweep(Vec<Digest>),
+    ReadScript(ServiceId, u64, Box<[Artifact; 3]>),
+}
+
+impl Driver {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is made at the start and belongs to the driver alone"
+    )]
+    pub fn new(
+        core: Core,
+        clock: Clock,
+        store: Arc<Store>,
+        shelf: Shelf,
+        apps: Apps,
+        devices: Devices,
+        link: Link,
+        inputs: mpsc::Sender<Input>,
+        folder: PathBuf,
+    ) -> Self {
+        let (files, jobs) = mpsc::unbounded_channel();
+        tokio::spawn(work(shelf, jobs, inputs.clone()));
+        Self {
+            core,
+            clock,
+            store,
+            apps,
+            devices: Arc::new(devices),
+            link,
+            inputs,
+            folder,
+            files,
+            hosts: BTreeMap::new(),
+            listening: BTreeSet::new(),
+            unsaved: Vec::new(),
+            wake_at: Some(0),
+            exit: false,
+        }
+    }
+
+    /// Runs until the core says that it is over.
+    pub async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut events: mpsc::Receiver<LinkEvent>) {
+        let mut vitals = tokio::time::interval(VITALS_EVERY);
+        while !self.exit {
+            let wake = self.clock.at(self.wake_at.unwrap_or(u64::from(u32::MAX)));
+            let first = tokio::select! {
+                Some(input) = inputs.recv() => Some(input),
+                Some(event) = events.recv() => heard(event),
+                () = tokio::time::sleep_until(wake) => Some(Input::Tick),
+                _ = vitals.tick() => Some(self.vitals()),
+                () = tokio::time::sleep(COMMIT_RETRY), if !self.unsaved.is_empty() => Some(Input::Tick),
+            };
+            let more = std::iter::from_fn(|| inputs.try_recv().ok()).map(Some);
+            let heard = std::iter::from_fn(|| events.try_recv().ok()).map(heard);
+            let waiting: Vec<Input> =
+                std::iter::once(first).chain(more.chain(heard).take(INPUTS_PER_COMMIT)).flatten().collect();
+            self.step(waiting).await;
+        }
+        self.link.stop().await;
+    }
+
+    fn vitals(&self) -> Input {
+        let disk_free_bytes = vitals::disk_free_bytes(&self.folder);
+        Input::Vitals { memory_bytes: vitals::memory_bytes(), disk_free_bytes }
+    }
+
+    async fn step(&mut self, inputs: Vec<Input>) {
+        let mut effects = Vec::new();
+        for input in inputs {
+            let step = self.core.handle(input, self.clock.now());
+            self.unsaved.extend(step.persist);
+            effects.extend(step.effects);
+            self.wake_at = step.wake_at;
+        }
+        if let Some(input) = self.commit().await {
+            let step = self.core.handle(input, self.clock.now());
+            self.unsaved.extend(step.persist);
+            effects.extend(step.effects);
+            self.wake_at = step.wake_at;
+        }
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    /// Commits what is to be kept; what the core must know about the disk.
+    async fn commit(&mut self) -> Option<Input> {
+        if self.unsaved.is_empty() {
+            return None;
+        }
+        let (store, changes) = (self.store.clone(), std::mem::take(&mut self.unsaved));
+        let committed = tokio::task::spawn_blocking(move || (store.commit(&changes), changes)).await;
+        let was_full = self.core.is_storage_full();
+        match committed {
+            Ok((Ok(()), _)) => was_full.then_some(Input::Storage { error: None }),
+            Ok((Err(error), changes)) => {
+                self.unsaved = changes;
+                if was_full {
+                    return None;
+                }
+                tracing::error!(%error, "nothing can be kept: free some space; the apps go on");
+                Some(Input::Storage { error: Some(error.to_string()) })
+            }
+            Err(error) => {
+                tracing::error!(%error, "a commit panicked");
+                self.exit = true;
+                None
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Publish(topic, payload, send) => self.publish(&topic, payload, send),
+            Effect::SendRecords { lane, first, last, floor } => self.send_records(lane, first, last, floor),
+            Effect::SendRecord { lane, record, floor } => {
+                let first = record.seq;
+                self.send_batch(lane, first, floor, vec![record]);
+            }
+            Effect::Look(artifact) => self.work_on(FileJob::Look(artifact)),
+            Effect::Listen(chunks) => self.listen(&chunks, false),
+            Effect::ListenOnly(chunks) => self.listen(&chunks, true),
+            Effect::StoreChunk(artifact, chunk, bytes) => {
+                self.work_on(FileJob::StoreChunk(artifact, chunk, bytes))
+            }
+            Effect::ReadScript { service, run, files } => {
+                self.work_on(FileJob::ReadScript(service, run, Box::new(files)));
+            }
+            Effect::Load { load, app, code, grants, limits } => {
+                let host = self.host(&app);
+                self.apps.load(LoadOf { load, app, code, grants, limits }, host);
+            }
+            Effect::Call { call, app, operation, args } => self.apps.call(&app, call, operation, args),
+            Effect::Unload(app) => self.apps.unload(&app),
+            Effect::Delete(digest) => self.work_on(FileJob::Delete(digest)),
+            Effect::Sweep(keep) => self.work_on(FileJob::Sweep(keep)),
+            Effect::Warn(text) => tracing::warn!("{text}"),
+            Effect::Exit => self.exit = true,
+        }
+    }
+
+    fn work_on(&self, job: FileJob) {
+        // The worker ends with the runtime alone.
+        let _ = self.files.send(job);
+    }
+
+    fn host(&mut self, app: &AppId) -> Arc<AppHost> {
+        let make = || {
+            let (devices, store, inputs) = (self.devices.clone(), self.store.clone(), self.inputs.clone());
+            Arc::new(AppHost { app: app.clone(), devices, store, inputs })
+        };
+        self.hosts.entry(app.clone()).or_insert_with(make).clone()
+    }
+
+    fn publish(&self, topic: &Topic, payload: Vec<u8>, send: Send) {
+        let delivery = match send {
+            Send::State => Delivery::State,
+            Send::Message => Delivery::Message,
+            Send::Reading => Delivery::Reading,
+        };
+        if let Err(error) = self.link.publish(topic, payload, delivery) {
+            tracing::warn!(%topic, %error, "a message is dropped");
+        }
+    }
+
+    fn send_records(&self, lane: Lane, first: u64, last: u64, floor: u64) {
+        let mut next = first;
+        loop {
+            match self.store.records(lane, next, last) {
+                Ok(records) => {
+                    let end = records.last().map_or(last, |record| record.seq);
+                    // Records that are not on disk yet are not sent; those that were asked for and are, are.
+                    let first = records.first().map_or(first, |record| record.seq);
+                    if !records.is_empty() || first > last {
+                        self.send_batch(lane, first, floor, records);
+                    }
+                    next = end + 1;
+                }
+                Err(error) => {
+                    return tracing::error!(lane = lane.number(), %error, "the journal cannot be read");
+                }
+            }
+            if next > last {
+                return;
+            }
+        }
+    }
+
+    fn send_batch(&self, lane: Lane, first: u64, floor: u64, records: Vec<Record>) {
+        let (edge, epoch) = (self.core.edge().clone(), self.core.epoch().clone());
+        let topic = Topic::Edge(edge.clone(), EdgeTopic::Journal(lane.number()));
+        let batch = Batch { v: 1, edge, epoch, lane, first, floor, records };
+        match serde_json::to_vec(&batch) {
+            Ok(payload) => self.publish(&topic, payload, Send::Message),
+            Err(error) => tracing::error!(%error, "a batch cannot be written"),
+        }
+    }
+
+    fn listen(&mut self, chunks: &[Digest], only: bool) {
+        let wanted: BTreeSet<u8> = chunks.iter().map(Digest::first).collect();
+        for first in wanted.difference(&self.listening.clone()) {
+            self.subscribe(Topic::Blob(*first), true);
+            self.listening.insert(*first);
+        }
+        if only {
+            for first in self.listening.clone().difference(&wanted) {
+                self.subscribe(Topic::Blob(*first), false);
+                self.listening.remove(first);
+            }
+        }
+    }
+
+    fn subscribe(&self, topic: Topic, on: bool) {
+        let filter = topic.to_string();
+        let put = if on { self.link.subscribe(&filter) } else { self.link.unsubscribe(&filter) };
+        if let Err(error) = put {
+            tracing::warn!(filter, %error, "a subscription is dropped");
+        }
+    }
+}
+
+fn heard(event: LinkEvent) -> Option<Input> {
+    match event {
+        LinkEvent::Connected => {
+            tracing::info!("connected");
+            Some(Input::Connected)
+        }
+        LinkEvent::Disconnected { .. } => Some(Input::Disconnected),
+        LinkEvent::Message(message) => {
+            Some(Input::Message { topic: message.topic, payload: message.payload, sig: message.sig })
+        }
+        LinkEvent::Malformed { topic, error } => {
+            tracing::warn!(topic, error, "a message is ignored");
+            None
+        }
+        LinkEvent::Refused { topic, error } => {
+            tracing::warn!(topic, error, "the broker refused a message");
+            None
+        }
+    }
+}
+
+async fn work(shelf: Shelf, mut jobs: mpsc::UnboundedReceiver<FileJob>, inputs: mpsc::Sender<Input>) {
+    while let Some(job) = jobs.recv().await {
+        let shelf = shelf.clone();
+        match tokio::task::spawn_blocking(move || carry_out(&shelf, job)).await {
+            Ok(Some(input)) => {
+                if inputs.send(input).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "work on files panicked"),
+        }
+    }
+}
+
+fn carry_out(shelf: &Shelf, job: FileJob) -> Option<Input> {
+    let done = match job {
+        FileJob::Look(artifact) => {
+            let missing = shelf.look(&artifact).map_err(|error| error.to_string());
+            return Some(Input::Looked { digest: artifact.digest, missing });
+        }
+        FileJob::ReadScript(service, run, files) => {
+            let files = read_script(shelf, &files).map_err(unreadable);
+            return Some(Input::ScriptRead { service, run, files });
+        }
+        FileJob::StoreChunk(artifact, chunk, bytes) => shelf.store_chunk(&artifact, chunk, &bytes),
+        FileJob::Delete(digest) => shelf.delete(digest),
+        FileJob::Sweep(keep) => shelf.sweep(&keep),
+    };
+    if let Err(error) = done {
+        tracing::warn!(%error, "a file could not be worked on");
+    }
+    None
+}
+
+fn read_script(shelf: &Shelf, [definition, events, text]: &[Artifact; 3]) -> Result<ScriptFiles, ShelfError> {
+    Ok(ScriptFiles {
+        definition: shelf.read(definition)?,
+        events: shelf.read(events)?,
+        text: shelf.read(text)?,
+    })
+}

@@ -1,0 +1,162 @@
+//! Starting and stopping an edge: everything that can be wrong at the start is said at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use edge_core::Core;
+use flotilla_link::{BrokerUrl, Link, LinkConfig};
+use flotilla_sandbox::{Equipment, EquipmentError, Sandbox, SandboxError, SandboxLimits};
+use flotilla_schemas::fleet::{Fleet, FleetError};
+use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
+use flotilla_schemas::{EdgeId, Topic};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::apps::Apps;
+use crate::driver::{Clock, Driver};
+use crate::equipment::Devices;
+use crate::identity::{self, IdentityError};
+use crate::shelf::{Shelf, ShelfError};
+use crate::store::{Store, StoreError};
+
+/// The most bytes of records that an edge holds where nothing else was said: 64 MiB.
+pub const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Inputs that wait for the driver.
+const INPUTS_MAX: usize = 4096;
+
+/// What an edge is made from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The edge.
+    pub edge: EdgeId,
+    /// The fleet file.
+    pub fleet: PathBuf,
+    /// The broker.
+    pub broker: BrokerUrl,
+    /// The data folder; made if it is missing.
+    pub data: PathBuf,
+    /// The equipment file; without one the edge has no devices.
+    pub equipment: Option<PathBuf>,
+    /// The most bytes of records that the journal holds.
+    pub journal_bytes_max: u64,
+}
+
+/// What keeps an edge from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file cannot be read.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// The fleet file is none.
+    #[error("{0}: {1}; make one with: flotilla fleet init DIR")]
+    Fleet(PathBuf, FleetError),
+    /// The equipment file is wrong.
+    #[error(transparent)]
+    Equipment(#[from] EquipmentError),
+    /// The data folder cannot be made.
+    #[error("{0}: {1}; name a folder that can be written with --data")]
+    Data(PathBuf, std::io::Error),
+    /// The key or a name cannot be made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The shelf cannot be opened.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
+    /// The sandbox cannot be set up.
+    #[error("failed to {0}")]
+    Sandbox(#[from] SandboxError),
+}
+
+/// A running edge.
+pub struct Edge {
+    stop: mpsc::Sender<edge_core::Input>,
+    driver: JoinHandle<()>,
+}
+
+impl Edge {
+    /// Starts an edge on the current tokio runtime. Whether a broker can be reached is no condition.
+    ///
+    /// # Errors
+    /// All that is wrong with the configuration and the folder, not the first alone.
+    pub fn start(config: Config) -> Result<Edge, Vec<StartError>> {
+        let (fleet, devices) = read_files(&config)?;
+        start(config, fleet, devices).map_err(|error| vec![error])
+    }
+
+    /// Stops it: the apps end, what is journaled stays, the broker is told.
+    pub async fn stop(self) {
+        if self.stop.send(edge_core::Input::Stop).await.is_ok() {
+            let _ = self.driver.await;
+        }
+    }
+
+    /// Drops it where it stands, as a power cut would.
+    pub fn kill(self) {
+        self.driver.abort();
+    }
+
+    /// Comes back when the edge has ended by itself.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.driver).await;
+    }
+}
+
+fn read_files(config: &Config) -> Result<(Fleet, Devices), Vec<StartError>> {
+    let fleet =
+        std::fs::read(&config.fleet).map_err(|error| StartError::File(config.fleet.clone(), error)).and_then(
+            |bytes| Fleet::parse(&bytes).map_err(|error| StartError::Fleet(config.fleet.clone(), error)),
+        );
+    let equipment = match &config.equipment {
+        None => Equipment::parse("no equipment file", "").map_err(StartError::from),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| StartError::File(path.clone(), error))
+            .and_then(|text| Ok(Equipment::parse(&path.display().to_string(), &text)?)),
+    };
+    let data =
+        std::fs::create_dir_all(&config.data).map_err(|error| StartError::Data(config.data.clone(), error));
+    match (fleet, equipment, data) {
+        (Ok(fleet), Ok(equipment), Ok(())) => Ok((fleet, Devices::new(equipment))),
+        (fleet, equipment, data) => {
+            Err([fleet.err(), equipment.err(), data.err()].into_iter().flatten().collect())
+        }
+    }
+}
+
+fn start(config: Config, fleet: Fleet, devices: Devices) -> Result<Edge, StartError> {
+    let (edge, folder) = (config.edge.clone(), &config.data);
+    let store = Arc::new(Store::open(folder, &identity::epoch()?)?);
+    let key = identity::key(folder, &edge)?;
+    let shelf = Shelf::open(folder)?;
+    let sandbox = Sandbox::new(SandboxLimits::default())?;
+    let core_config = edge_core::Config {
+        fleet,
+        edge: edge.clone(),
+        key: key.public(),
+        session: identity::session()?,
+        arch: std::env::consts::ARCH.to_owned(),
+        runtime: sandbox.runtime(),
+        compiles: cfg!(feature = "compiler"),
+        agent: env!("CARGO_PKG_VERSION").to_owned(),
+        journal_bytes_max: config.journal_bytes_max,
+    };
+    let clock = Clock::start();
+    let core = Core::from_records(core_config, store.found()?, clock.now());
+    let (inputs, received) = mpsc::channel(INPUTS_MAX);
+    let apps = Apps::new(sandbox, shelf.clone(), inputs.clone());
+    let own = |rest| Topic::Edge(edge.clone(), rest);
+    let (link, events) = Link::start(LinkConfig {
+        broker: config.broker,
+        client_id: format!("edge-{edge}"),
+        will: Some((own(EdgeTopic::Avail), b"offline".to_vec())),
+        filters: vec![filter_to(&edge), filter_catalog(), format!("{PREFIX}/edge/{edge}/fault/#")],
+        signer: Some(key),
+    });
+    let folder = folder.clone();
+    let driver = Driver::new(core, clock, store, shelf, apps, devices, link, inputs.clone(), folder);
+    tracing::info!(edge_id = %edge, "edge started");
+    Ok(Edge { stop: inputs, driver: tokio::spawn(driver.run(received, events)) })
+}
