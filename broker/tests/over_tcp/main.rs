@@ -1,0 +1,44 @@
+//! The broker over real sockets: what the protocol promises, what strangers do, what survives.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod bystander;
+mod client;
+mod connecting;
+mod delivering;
+mod hostile;
+mod libraries;
+mod process;
+mod retaining;
+mod starting;
+
+use std::net::SocketAddr;
+
+use flotilla_broker::{Broker, Config, Limits, Running};
+use tempfile::TempDir;
+
+/// A broker in a folder of its own, on a port of its own.
+pub(crate) struct Served {
+    pub(crate) running: Running,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
+}
+
+pub(crate) async fn serve(limits: Limits) -> Served {
+    serve_in(tempfile::tempdir().unwrap(), limits).await
+}
+
+pub(crate) async fn serve_in(folder: TempDir, limits: Limits) -> Served {
+    let running = Broker::start(config(&folder, limits)).await.unwrap();
+    let address = running.local_addrs()[0];
+    Served { running, address, folder }
+}
+
+pub(crate) fn config(folder: &TempDir, limits: Limits) -> Config {
+    Config {
+        tcp: vec!["127.0.0.1:0".parse().unwrap()],
+        data: folder.path().join("broker"),
+        open: true,
+        limits,
+    }
+}

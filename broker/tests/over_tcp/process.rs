@@ -1,0 +1,91 @@
+//! The broker as a process: its exit codes, its signals, and what is left when it is killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::client::{Client, V5};
+
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
+    command.args(["--tcp", "127.0.0.1:0", "--data"]).arg(data).env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+/// Starts a broker and waits for the line that says where it listens.
+fn start(data: &Path) -> Process {
+    let mut child = command(data).arg("--open").stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("listening") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+    }
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    let address = line.rsplit('=').next().unwrap().trim().parse().unwrap();
+    Process { child, address }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_being_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..5_u8 {
+        let mut broker = start(folder.path());
+        let mut edge = Client::connect(broker.address, V5, "edge-e1").await;
+        let topic = format!("fleet/v1/edge/e1/app/app-{round}");
+        assert_eq!(edge.publish(&topic, &[round], true, &[]).await, Some(0));
+        broker.child.kill().unwrap();
+    }
+    let broker = start(folder.path());
+    let mut reader = Client::connect(broker.address, V5, "dashboard").await;
+    reader.subscribe("#", 1).await;
+    for round in 0..5 {
+        assert_eq!(reader.received().await.payload, [round]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_and_sigint_stop_it_with_a_word_to_its_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    for signal in ["TERM", "INT"] {
+        let mut broker = start(folder.path());
+        let mut client = Client::connect(broker.address, V5, "x").await;
+        let kill =
+            Command::new("kill").args(["-s", signal, &broker.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(client.closed().await, Some(0x8b));
+        assert_eq!(broker.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn exit_codes_tell_refusals_from_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = |command: &mut Command| {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut text = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        (child.wait().unwrap().code(), text)
+    };
+    let (code, text) = ended(&mut command(folder.path()));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.starts_with("broker: failed to start without passwords") && text.contains("--open"),
+        "{text}"
+    );
+    assert_eq!(ended(command(folder.path()).arg("--unknown")).0, Some(2));
+    assert_eq!(ended(command(folder.path()).arg("--help")).0, Some(0));
+}
