@@ -152,6 +152,7 @@ mod tests {
     use flotilla_schemas::{Type, Value};
 
     use super::*;
+    use crate::limit::NAME_BYTES_MAX;
 
     const DEFINITION: &str = "
         <!ELEMENT r (t | wind | breeze)*> <!ELEMENT t (#PCDATA)> <!ELEMENT wind EMPTY> <!ELEMENT breeze EMPTY>
@@ -276,6 +277,9 @@ mod tests {
         };
         assert_eq!(args(ARGS_MAX), Ok(()));
         assert_eq!(args(ARGS_MAX + 1), Err("e:2:1: \"start t\": there are more than 16 arguments".into()));
+        let named = |n: usize| parse(&[&format!("\"start {}\": \"none\"", "n".repeat(n))]).map(drop);
+        assert_eq!(named(NAME_BYTES_MAX), Ok(()));
+        assert!(named(NAME_BYTES_MAX + 1).unwrap_err().contains("is not a step event"));
         let empty = list("r", &[]).len();
         let padded =
             |n: usize| EventList::parse("e", (list("r", &[]) + &" ".repeat(n - empty)).as_bytes()).map(drop);

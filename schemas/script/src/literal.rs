@@ -19,8 +19,7 @@ pub(crate) fn reference(cursor: &mut Cursor) -> Result<char, Problem> {
         return fail(at, "a reference is not complete; a `&` of its own is written `&amp;`");
     }
     if number {
-        let code = Some(&name).filter(|digits| digits.chars().all(|c| c.is_digit(radix)));
-        let c = code.and_then(|digits| u32::from_str_radix(digits, radix).ok()).and_then(char::from_u32);
+        let c = u32::from_str_radix(&name, radix).ok().and_then(char::from_u32);
         return match c.filter(|c| is_char(*c)) {
             Some(c) => Ok(c),
             None => {

@@ -333,6 +333,7 @@ mod tests {
             ("<a><![CDATA[</a>", "s:1:4: this CDATA section is never closed"),
             ("<a><!-- -- --></a>", "s:1:11: `--` is not allowed within a comment"),
             ("<a><!-- </a>", "s:1:4: this comment is never closed"),
+            ("<a><?p!?></a>", "s:1:7: expected white space or `?>`, found `!`"),
             ("<a><?p </a>", "s:1:4: this processing instruction is never closed"),
             (
                 " <?xml version='1.0'?><a/>",

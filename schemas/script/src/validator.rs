@@ -200,7 +200,8 @@ mod tests {
         <!ELEMENT r (a, b?, c*)> <!ATTLIST r must CDATA #REQUIRED>
         <!ELEMENT a EMPTY> <!ATTLIST a speed (low | high) 'low' fixed CDATA #FIXED 'x' n NMTOKENS #IMPLIED>
         <!ELEMENT b (#PCDATA | a)*> <!ATTLIST b id ID #IMPLIED to IDREFS #IMPLIED>
-        <!ELEMENT c ANY>";
+        <!ELEMENT c ANY>
+        <!ELEMENT d EMPTY> <!ATTLIST d to IDREF 'i'>";
 
     fn validated(script: &str) -> (Vec<Event>, String) {
         let definition = Definition::parse("d", DEFINITION.as_bytes()).unwrap();
@@ -247,6 +248,7 @@ mod tests {
             ("<a fixed='y'/>", "s:1:4: fixed of <a>: expected `x`, found `y`"),
             ("<b id='1'/>", "s:1:4: id of <b>: expected a name that no other element has, found `1`"),
             ("<c><b id='i'/><b id='i'/></c>", "s:1:18: the ID `i` is another element's already"),
+            ("<d/>", "s:1:1: no element has the ID `i`"),
             ("<c><b id='i' to='i j'/></c>", "s:1:14: no element has the ID `j`"),
         ];
         for (script, error) in cases {

@@ -120,7 +120,7 @@ fn check_attributes(element: &str, list: Attributes, report: &mut Report) -> BTr
 #[cfg(test)]
 mod tests {
     use crate::definition::Definition;
-    use crate::limit::DEPTH_MAX;
+    use crate::limit::{DEPTH_MAX, NAME_BYTES_MAX};
 
     fn error(text: &str) -> String {
         Definition::parse("d", text.as_bytes()).map_or_else(|errors| errors.to_string(), |_| String::new())
@@ -164,6 +164,16 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(error(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_step_event_name_of_the_limit_is_accepted_and_a_longer_one_is_not() {
+        let named = |n: usize| {
+            let name = "n".repeat(n);
+            error(&format!("<!ELEMENT r ANY><!ATTLIST r step-event CDATA #FIXED '{name}'>"))
+        };
+        assert_eq!(named(NAME_BYTES_MAX), "");
+        assert_eq!(named(NAME_BYTES_MAX + 1), "d:1:29: step-event of <r> must be #FIXED and a name");
     }
 
     #[test]

@@ -190,6 +190,8 @@ mod tests {
     fn a_reference_is_a_word_of_its_own() {
         let text = "<!ENTITY % e 'b'><!ELEMENT ab EMPTY><!ELEMENT r (a%e;)>";
         assert_eq!(error(text), "d:1:51: expected `)`, found `b`");
+        let text = "<!ENTITY % a \"a CDATA ''\"><!ELEMENT r ANY><!ATTLIST r %a;b CDATA ''>";
+        assert_eq!(error(text), "");
     }
 
     #[test]

@@ -230,6 +230,7 @@ mod tests {
             ("<!ATTLIST r a CDATA ''b CDATA ''>", "d:1:23: expected white space, found `b`"),
             ("<![MAYBE[]]>", "d:1:4: expected INCLUDE or IGNORE, found `M`"),
             ("<![INCLUDE[ <!ELEMENT r ANY>", "d:1:1: this INCLUDE section is never closed"),
+            ("<![INCLUDE[ text", "d:1:13: expected a declaration, found `t`"),
             ("<![IGNORE[ <![ ]]>", "d:1:1: this IGNORE section is never closed"),
             ("<!ELEMENT r ANY>]]>", "d:1:17: `]]>` closes nothing"),
         ];
