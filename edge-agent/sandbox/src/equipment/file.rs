@@ -131,6 +131,10 @@ fn point(mut keys: Keys<'_>, seed: u64) -> Option<Point> {
         noise: keys.take("noise").unwrap_or(0.0),
         seed,
     };
+    let follows_per_s = model.follows.as_ref().map_or(0.0, |follows| follows.per_s);
+    keys.within("follows.per_s", follows_per_s, Some(0.0));
+    keys.within("rises_per_s", model.rises_per_s, None);
+    keys.within("noise", model.noise, Some(0.0));
     let (ty, mut value) = (ty?, initial?);
     if let Err(error) = ty.check(&value) {
         keys.problem::<()>("initial", error);
@@ -206,6 +210,13 @@ impl<'a> Keys<'a> {
         let found = known.iter().find(|(known, _)| *known == name);
         let names = || known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(" or ");
         found.map(|(_, value)| *value).or_else(|| self.problem(key, format!("{name:?} is not {}", names())))
+    }
+
+    fn within(&mut self, key: &str, number: f64, min: Option<f64>) {
+        let ty = Type::Number { min, max: None };
+        if ty.check(&Value::Number(number)).is_err() {
+            self.problem::<()>(key, format!("{number} is not {ty}"));
+        }
     }
 
     /// A length of time in milliseconds; `ever` and an absent key are none.

@@ -154,6 +154,18 @@ fn every_wrong_key_is_named_at_once() {
 }
 
 #[test]
+fn a_point_cannot_move_backwards_towards_its_target_or_by_no_number() {
+    let text = FILE.replace("per_s = 1 ", "per_s = -1 ").replace("rises_per_s = 0.5", "noise = nan");
+    let expected = [
+        "device.aircon.room.follows.per_s: -1 is not a number of at least 0",
+        "device.meter.energy.noise: NaN is not a number of at least 0",
+    ];
+    assert_eq!(problems(&text), expected);
+    let infinite = FILE.replace("rises_per_s = 0.5", "rises_per_s = inf");
+    assert!(problems(&infinite)[0].starts_with("device.meter.energy.rises_per_s: inf is not a number"));
+}
+
+#[test]
 fn what_is_named_but_not_there_is_told() {
     let text = FILE.replace("point = \"setpoint\"", "point = \"power\"");
     let found =
