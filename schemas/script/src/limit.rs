@@ -12,7 +12,7 @@ pub const EVENT_LIST_BYTES_MAX: usize = 256 << 10;
 /// The longest name of an element, attribute, entity or processing instruction, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// The most elements in a script. A plan has at most three steps for each, and one more for each run of text.
+/// The most elements in a script. A plan has two steps for each of them, and one for each text.
 pub const ELEMENTS_MAX: usize = 16_384;
 
 /// The deepest nesting of elements in a script, the root being 1. The tree's parser is quadratic in depth.
