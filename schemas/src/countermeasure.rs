@@ -143,7 +143,7 @@ pub struct Answered {
 pub struct ListError(pub String);
 
 impl Countermeasures {
-    /// What holds until a person sets a list: apps are started anew, then their alternate takes over; files that are
+    /// What holds where a list says nothing, and until a person sets one: apps are started anew, then their alternate takes over; files that are
     /// not what was signed are fetched again; everything else is told. Its version is 0, below every list's.
     pub fn standard() -> Self {
         let rule = |kind: &str, by, measures: &[Measure]| {
@@ -177,10 +177,12 @@ impl Countermeasures {
         })
     }
 
-    /// What to do: the rule's measure for this attempt. A fault that no rule fits is told to a person.
+    /// What to do: the rule's measure for this attempt. Where no rule fits, those of [`Countermeasures::standard`]
+    /// hold.
     pub fn answer(&self, question: &Question<'_>) -> Answered {
         let cause = self.cause(question);
-        let Some(rule) = self.rule(question, &cause) else {
+        let standard = Self::standard();
+        let Some(rule) = self.rule(question, &cause).or_else(|| standard.rule(question, &cause)) else {
             return Answered { cause, measure: Measure::Tell, by: By::Center };
         };
         let rung = question.attempt.saturating_sub(1) as usize;

@@ -1,1 +1,17 @@
-//! Model broker, simulation, scenarios, end-to-end tests and benches.
+//! A fleet without I/O: both cores, driven by a model of a broker, disks and apps, in virtual time.
+//!
+//! [`sim::World`] plays real cores against each other through a broker that may repeat and lose what it delivers.
+//! Nothing sleeps and nothing is random, so a story takes milliseconds and its failures repeat. What the cores may
+//! never do, whatever the weather, is asked afterwards by [`sim::oracle`], which shares no code with them.
+//!
+//! The end-to-end tests and the benches, over real processes and disks, are beside this in `tests/` and `benches/`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this package is tests: where a story cannot go on, it has failed"
+)]
+
+pub mod sim;

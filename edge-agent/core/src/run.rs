@@ -17,6 +17,7 @@ use crate::app::{code, is_transient};
 use crate::core::Core;
 use crate::effect::{Code, Effect};
 use crate::input::{Failure, ScriptFiles};
+use crate::service::ServiceState;
 
 /// A run of a service.
 #[derive(Debug)]
@@ -62,9 +63,9 @@ impl Core {
     }
 
     pub(crate) fn services_wake(&self) -> Option<u64> {
-        let waiting =
-            self.services.values().filter(|service| service.run.is_none() && service.held.is_none());
-        waiting.filter_map(|service| service.due).min()
+        let free =
+            |service: &&ServiceState| service.run.is_none() && service.held.is_none() && !service.fetching;
+        self.services.values().filter(free).filter_map(|service| service.due).min()
     }
 
     fn start_if_due(&mut self, id: &ServiceId) {
@@ -81,6 +82,13 @@ impl Core {
                 return;
             }
         };
+        let missing = files.iter().filter(|file| !self.fetch(file)).count();
+        let service = self.service(id.clone());
+        service.fetching = missing > 0;
+        if missing > 0 {
+            service.waits = format!("{missing} files of its script are on their way");
+            return;
+        }
         service.due = None;
         service.waits.clear();
         let run = self.next_effect();

@@ -30,6 +30,8 @@ pub(crate) struct ServiceState {
     pub run: Option<Run>,
     /// The fault that must be treated before it runs again.
     pub held: Option<FaultId>,
+    /// It is due, and its script's files are on their way.
+    pub fetching: bool,
     /// When it is to run, in milliseconds of running time.
     pub due: Option<u64>,
     /// Why it waits; empty when it does not.

@@ -1,0 +1,257 @@
+//! An edge without I/O: its core, a disk that survives it, and models of its apps.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use edge_core::{Config, Core, Effect, Failure, Found, Input, Persist, ScriptFiles, Send};
+use flotilla_schemas::digest::CHUNK_BYTES;
+use flotilla_schemas::fault::kind;
+use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Lane, Record};
+use flotilla_schemas::time::Now;
+use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
+use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EpochId, Topic};
+
+use crate::sim::app::Model;
+use crate::sim::broker::Broker;
+use crate::sim::samples::{RUNTIME, fleet, key};
+
+/// What a power cut leaves.
+#[derive(Debug, Default)]
+pub struct Disk {
+    epoch: String,
+    pub journal: BTreeMap<(Lane, u64), Record>,
+    /// Every record that was ever committed, also those deleted since: the oracle's memory, not the edge's.
+    pub ever: BTreeMap<(Lane, u64), Record>,
+    heads: BTreeMap<Lane, u64>,
+    values: BTreeMap<String, Vec<u8>>,
+    pub blobs: BTreeMap<Digest, Vec<u8>>,
+    partial: BTreeMap<Digest, BTreeMap<Digest, Vec<u8>>>,
+}
+
+/// A simulated edge.
+pub struct Edge {
+    pub id: EdgeId,
+    core: Core,
+    pub disk: Disk,
+    pub apps: BTreeMap<AppId, Model>,
+    pub loaded: BTreeSet<AppId>,
+    /// How often each app was loaded.
+    pub loads: BTreeMap<AppId, u64>,
+    answers: VecDeque<Input>,
+    pub wake_at: Option<u64>,
+    pub connected: bool,
+    pub warnings: Vec<String>,
+    sessions: u64,
+}
+
+impl Edge {
+    pub fn new(id: &str, apps: BTreeMap<AppId, Model>, now: Now) -> Self {
+        let disk = Disk { epoch: format!("epoch-{id}"), ..Disk::default() };
+        let id: EdgeId = id.parse().unwrap();
+        let core = boot(&id, &disk, 0, now);
+        let (loaded, loads, answers) = (BTreeSet::new(), BTreeMap::new(), VecDeque::from([Input::Tick]));
+        let (wake_at, connected, warnings) = (Some(now.mono_ms), false, Vec::new());
+        Self { id, core, disk, apps, loaded, loads, answers, wake_at, connected, warnings, sessions: 0 }
+    }
+
+    pub fn client(&self) -> String {
+        format!("edge-{}", self.id)
+    }
+
+    /// The power fails and comes back: memory is gone, the disk is not.
+    pub fn crash(&mut self, broker: &mut Broker, now: Now) {
+        broker.disconnect(&self.client());
+        self.sessions += 1;
+        self.connected = false;
+        self.loaded.clear();
+        self.answers = VecDeque::from([Input::Tick]);
+        self.core = boot(&self.id, &self.disk, self.sessions, now);
+    }
+
+    pub fn connect(&mut self, broker: &mut Broker, now: Now) {
+        self.connected = true;
+        let faults = format!("{PREFIX}/edge/{}/fault/#", self.id);
+        for filter in [filter_to(&self.id), filter_catalog(), faults] {
+            broker.subscribe(&self.client(), &filter);
+        }
+        self.give(Input::Connected, broker, now);
+    }
+
+    pub fn disconnect(&mut self, broker: &mut Broker, now: Now) {
+        self.connected = false;
+        broker.disconnect(&self.client());
+        self.give(Input::Disconnected, broker, now);
+    }
+
+    /// Works off what its own disk and apps answered; whether there was anything.
+    pub fn work(&mut self, broker: &mut Broker, now: Now) -> bool {
+        let Some(input) = self.answers.pop_front() else { return false };
+        self.give(input, broker, now);
+        true
+    }
+
+    pub fn give(&mut self, input: Input, broker: &mut Broker, now: Now) {
+        let step = self.core.handle(input, now);
+        for change in step.persist {
+            self.persist(change);
+        }
+        for effect in step.effects {
+            self.carry_out(effect, broker);
+        }
+        self.wake_at = step.wake_at;
+    }
+
+    fn persist(&mut self, change: Persist) {
+        let disk = &mut self.disk;
+        match change {
+            Persist::Append(lane, record) => {
+                let head = disk.heads.entry(lane).or_default();
+                assert_eq!(record.seq, *head + 1, "{}: numbers are dense", self.id);
+                *head = record.seq;
+                disk.ever.insert((lane, record.seq), (*record).clone());
+                disk.journal.insert((lane, record.seq), *record);
+            }
+            Persist::Trim(lane, below) => disk.journal.retain(|(l, seq), _| *l != lane || *seq >= below),
+            Persist::Epoch(epoch) => disk.epoch = epoch.to_string(),
+            Persist::Put(key, value) => _ = disk.values.insert(key, value),
+            Persist::Delete(key) => _ = disk.values.remove(&key),
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, broker: &mut Broker) {
+        match effect {
+            Effect::Publish(topic, payload, send) => {
+                self.publish(broker, &topic, payload, send == Send::State)
+            }
+            Effect::SendRecords { lane, first, last, floor } => {
+                self.send_records(broker, lane, first, last, floor)
+            }
+            Effect::SendRecord { lane, record, floor } => {
+                self.send_batch(broker, lane, record.seq, floor, vec![record]);
+            }
+            Effect::Look(artifact) => self.look(&artifact),
+            Effect::Listen(chunks) => {
+                for chunk in chunks {
+                    broker.subscribe(&self.client(), &Topic::Blob(chunk.first()).to_string());
+                }
+            }
+            Effect::ListenOnly(_) => {}
+            Effect::StoreChunk(artifact, chunk, bytes) => {
+                self.disk.partial.entry(artifact.digest).or_default().insert(chunk, bytes);
+            }
+            Effect::ReadScript { service, run, files } => {
+                let files = self.script(&files);
+                self.answers.push_back(Input::ScriptRead { service, run, files });
+            }
+            Effect::Load { load, app, code, .. } => {
+                let there = self.disk.blobs.contains_key(&code.artifact().digest);
+                let missing = || Failure::new(kind::MISMATCH, "no such file");
+                let result = there.then_some(()).ok_or_else(missing);
+                self.loaded.insert(app.clone());
+                *self.loads.entry(app.clone()).or_default() += 1;
+                self.answers.push_back(Input::Loaded { app, load, result });
+            }
+            Effect::Call { call, app, operation, .. } => self.call(call, app, &operation),
+            Effect::Unload(app) => _ = self.loaded.remove(&app),
+            Effect::Delete(digest) => {
+                self.disk.blobs.remove(&digest);
+                self.disk.partial.remove(&digest);
+            }
+            Effect::Sweep(keep) => {
+                self.disk.blobs.retain(|digest, _| keep.contains(digest));
+                self.disk.partial.retain(|digest, _| keep.contains(digest));
+            }
+            Effect::Warn(text) => self.warnings.push(text),
+            Effect::Exit => {}
+        }
+    }
+
+    fn publish(&self, broker: &mut Broker, topic: &Topic, payload: Vec<u8>, retain: bool) {
+        if !self.connected {
+            return;
+        }
+        let signed = topic.is_signed() && !payload.is_empty();
+        let sig = signed.then(|| key(self.id.as_str()).sign(&topic.to_string(), &payload));
+        broker.publish(topic, payload, sig, retain);
+    }
+
+    fn send_records(&self, broker: &mut Broker, lane: Lane, first: u64, last: u64, floor: u64) {
+        let records: Vec<Record> = self
+            .disk
+            .journal
+            .range((lane, first)..=(lane, last.max(first)))
+            .map(|(_, record)| record.clone())
+            .collect();
+        if records.is_empty() {
+            return self.send_batch(broker, lane, first, floor, Vec::new());
+        }
+        for records in records.chunks(BATCH_RECORDS_MAX) {
+            self.send_batch(broker, lane, records[0].seq, floor, records.to_vec());
+        }
+    }
+
+    fn send_batch(&self, broker: &mut Broker, lane: Lane, first: u64, floor: u64, records: Vec<Record>) {
+        let epoch = EpochId::new(self.disk.epoch.clone()).unwrap();
+        let batch = Batch { v: 1, edge: self.id.clone(), epoch, lane, first, floor, records };
+        let topic = Topic::Edge(self.id.clone(), EdgeTopic::Journal(lane.number()));
+        self.publish(broker, &topic, serde_json::to_vec(&batch).unwrap(), false);
+    }
+
+    fn look(&mut self, artifact: &Artifact) {
+        let digest = artifact.digest;
+        let mut missing = Vec::new();
+        if !self.disk.blobs.contains_key(&digest) {
+            let got = self.disk.partial.entry(digest).or_default();
+            missing = artifact.chunks.iter().copied().filter(|chunk| !got.contains_key(chunk)).collect();
+            if missing.is_empty() {
+                let bytes: Vec<u8> = artifact.chunks.iter().flat_map(|chunk| got[chunk].clone()).collect();
+                assert!(artifact.chunks.len() == bytes.len().div_ceil(CHUNK_BYTES));
+                artifact.verify(&bytes).unwrap();
+                self.disk.partial.remove(&digest);
+                self.disk.blobs.insert(digest, bytes);
+            }
+        }
+        self.answers.push_back(Input::Looked { digest, missing: Ok(missing) });
+    }
+
+    fn script(&self, files: &[Artifact; 3]) -> Result<ScriptFiles, Failure> {
+        let read = |file: &Artifact| {
+            let missing = || Failure::new(kind::MISMATCH, "no such file");
+            self.disk.blobs.get(&file.digest).cloned().ok_or_else(missing)
+        };
+        let [definition, events, text] = files;
+        Ok(ScriptFiles { definition: read(definition)?, events: read(events)?, text: read(text)? })
+    }
+
+    fn call(&mut self, call: u64, app: AppId, operation: &str) {
+        assert!(self.loaded.contains(&app), "{}: {app} is called and not in memory", self.id);
+        let said = self.apps.get_mut(&app).expect("a model of each app").call(operation);
+        let events = said.events.into_iter().map(|(name, fields)| {
+            let app = app.clone();
+            Input::AppEvent { app, name, fields }
+        });
+        self.answers.extend(events);
+        self.answers.push_back(Input::Called { call, result: said.result });
+    }
+}
+
+fn boot(id: &EdgeId, disk: &Disk, session: u64, now: Now) -> Core {
+    let config = Config {
+        fleet: fleet(),
+        edge: id.clone(),
+        key: key(id.as_str()).public(),
+        session: format!("{id}-{session}").parse().unwrap(),
+        arch: "x86_64".into(),
+        runtime: RUNTIME.into(),
+        compiles: false,
+        agent: "0".into(),
+        journal_bytes_max: 64 << 20,
+    };
+    let lanes = Lane::ALL.map(|lane| {
+        let head = disk.heads.get(&lane).copied().unwrap_or(0);
+        let mut there = disk.journal.range((lane, 0)..=(lane, u64::MAX)).map(|((_, seq), _)| *seq);
+        (head, there.next().unwrap_or(head + 1), 0)
+    });
+    let found =
+        Found { epoch: EpochId::new(disk.epoch.clone()).unwrap(), lanes, values: disk.values.clone() };
+    Core::from_records(config, found, now)
+}

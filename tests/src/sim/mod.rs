@@ -1,0 +1,14 @@
+//! The simulated fleet.
+
+mod app;
+mod broker;
+mod center;
+mod edge;
+pub mod oracle;
+mod samples;
+mod world;
+
+pub use app::{Behaviour, Model};
+pub use broker::Weather;
+pub use samples::Samples;
+pub use world::World;
