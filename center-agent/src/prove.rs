@@ -1,0 +1,214 @@
+//! What is proved of a release before it is published: once by its publisher, on the publisher's machine, and again
+//! by the center, by these very functions.
+//!
+//! Nothing runs here. All that is wrong is told, not just the first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_sandbox::{CheckError, InterfaceError, Sandbox, Wanted, check};
+use flotilla_schemas::app::{Grants, Interface, ManifestError};
+use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
+use flotilla_schemas::release::Release;
+use flotilla_schemas::{AppId, Artifact, EventsId};
+use flotilla_script::{Definition, Diagnostic, Diagnostics, EventList, PlanError, Script};
+
+/// The most runtimes that a release has machine code for.
+pub const RUNTIMES_MAX: usize = 16;
+
+/// The most event lists of a script.
+pub const EVENT_LISTS_MAX: usize = 64;
+
+/// One thing that is wrong with a release of an app.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum AppError {
+    /// The manifest breaks a bound.
+    #[error("manifest: {0}")]
+    Manifest(#[from] ManifestError),
+    /// The component is not the one that the release describes.
+    #[error("the component is not the one that the release describes")]
+    Component,
+    /// It is too large.
+    #[error("the component has {0} bytes, more than {ARTIFACT_BYTES_MAX}")]
+    Size(u64),
+    /// The component is no app.
+    #[error("{0}")]
+    Interface(#[from] InterfaceError),
+    /// The release says other things of the component than it says itself.
+    #[error("the release says that the app imports and exports other things than it does")]
+    OtherInterface,
+    /// It needs what its manifest does not grant.
+    #[error("{0}")]
+    Grants(CheckError),
+    /// No machine code, or for too many runtimes.
+    #[error("it has machine code for {0} runtimes, not for 1 to {RUNTIMES_MAX}")]
+    Runtimes(usize),
+}
+
+/// Proves a release of an app: its bounds, that this is its component, that the component is what the release says,
+/// and that its grants cover its imports. That the machine code is there, the one who stores it checks.
+pub fn app(sandbox: &Sandbox, release: &Release, wasm: &[u8]) -> Result<(), Vec<AppError>> {
+    let mut errors: Vec<AppError> = release.manifest.check().into_iter().map(AppError::from).collect();
+    if Artifact::of(wasm) != release.wasm {
+        errors.push(AppError::Component);
+    }
+    if wasm.len() as u64 > ARTIFACT_BYTES_MAX {
+        errors.push(AppError::Size(wasm.len() as u64));
+    }
+    if !(1..=RUNTIMES_MAX).contains(&release.machine.len()) {
+        errors.push(AppError::Runtimes(release.machine.len()));
+    }
+    match sandbox.inspect(wasm) {
+        Ok(interface) => errors.extend(fits(&interface, release)),
+        Err(wrong) => errors.extend(wrong.into_iter().map(AppError::from)),
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn fits(interface: &Interface, release: &Release) -> Vec<AppError> {
+    let other = (*interface != release.interface).then_some(AppError::OtherInterface);
+    let ungranted = check(interface, &release.manifest.grants, &[]).err().unwrap_or_default();
+    other.into_iter().chain(ungranted.into_iter().map(AppError::Grants)).collect()
+}
+
+/// A file of a script: what diagnostics call it, and its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// The files of a script.
+#[derive(Debug, Clone)]
+pub struct ScriptFiles<'a> {
+    /// The definition, a DTD.
+    pub definition: File<'a>,
+    /// The script, XML.
+    pub text: File<'a>,
+    /// Its event lists.
+    pub events: BTreeMap<EventsId, File<'a>>,
+}
+
+/// One thing that is wrong with a script.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ScriptError {
+    /// At a place in one of its files.
+    #[error("{0}")]
+    Text(Diagnostic),
+    /// None, or too many.
+    #[error("it has {0} event lists, not 1 to {EVENT_LISTS_MAX}")]
+    EventLists(usize),
+    /// A list that says that it is another.
+    #[error("event list {named} says that it is {found}")]
+    OtherList {
+        /// As the release names it.
+        named: EventsId,
+        /// As it names itself.
+        found: EventsId,
+    },
+    /// A list names an app that nobody published.
+    #[error("event list {events} names the app {app}, which is not published")]
+    Unpublished {
+        /// The list.
+        events: EventsId,
+        /// The app.
+        app: AppId,
+    },
+    /// An app, or an alternate that may take its place, cannot do what the list says.
+    #[error("event list {events}, app {app}: {cause}")]
+    Call {
+        /// The list.
+        events: EventsId,
+        /// The app.
+        app: AppId,
+        /// Why.
+        cause: CheckError,
+    },
+}
+
+/// Proves a script: its definition, the script by it, each event list by both, and that the published apps and their
+/// published alternates can do what each list wants of them. `apps` has their newest releases; more do no harm.
+/// Returns the apps that each list names.
+pub fn script(
+    files: &ScriptFiles<'_>,
+    apps: &BTreeMap<AppId, Release>,
+) -> Result<BTreeMap<EventsId, BTreeSet<AppId>>, Vec<ScriptError>> {
+    let mut proof = Proof { apps, errors: Vec::new(), named: BTreeMap::new() };
+    if !(1..=EVENT_LISTS_MAX).contains(&files.events.len()) {
+        proof.errors.push(ScriptError::EventLists(files.events.len()));
+    }
+    let definition = proof.told(Definition::parse(files.definition.name, files.definition.bytes));
+    let parse = |definition| Script::parse(files.text.name, files.text.bytes, definition);
+    let script = definition.as_ref().and_then(|definition| proof.told(parse(definition)));
+    for (events, file) in &files.events {
+        proof.list(events, *file, definition.as_ref(), script.as_ref());
+    }
+    if proof.errors.is_empty() { Ok(proof.named) } else { Err(proof.errors) }
+}
+
+struct Proof<'a> {
+    apps: &'a BTreeMap<AppId, Release>,
+    errors: Vec<ScriptError>,
+    named: BTreeMap<EventsId, BTreeSet<AppId>>,
+}
+
+impl Proof<'_> {
+    fn told<T>(&mut self, result: Result<T, Diagnostics>) -> Option<T> {
+        let tell = |Diagnostics(all): Diagnostics| self.errors.extend(all.into_iter().map(ScriptError::Text));
+        result.map_err(tell).ok()
+    }
+
+    fn list(
+        &mut self,
+        events: &EventsId,
+        file: File<'_>,
+        definition: Option<&Definition>,
+        script: Option<&Script>,
+    ) {
+        let Some(list) = self.told(EventList::parse(file.name, file.bytes)) else { return };
+        if list.events != *events {
+            self.errors.push(ScriptError::OtherList { named: events.clone(), found: list.events.clone() });
+        }
+        let checked = definition.map(|definition| self.told(list.check(definition)).is_some());
+        // A list that does not fit the definition would say the same again of the script.
+        if let Some(script) = script.filter(|_| checked == Some(true)) {
+            let plan = script.plan(&list).map_err(|(PlanError::Unmapped(all) | PlanError::Invalid(all))| all);
+            self.told(plan);
+        }
+        self.calls(events, &list);
+        self.named.insert(events.clone(), list.apps());
+    }
+
+    fn calls(&mut self, events: &EventsId, list: &EventList) {
+        for app in list.apps() {
+            let Some(release) = self.apps.get(&app) else {
+                self.errors.push(ScriptError::Unpublished { events: events.clone(), app });
+                continue;
+            };
+            let wanted = wanted(list, &app);
+            let alternates = release.manifest.alternates.iter();
+            let alternates = alternates.filter_map(|other| self.apps.get_key_value(other));
+            for (app, release) in [(&app, release)].into_iter().chain(alternates) {
+                // That its grants cover its imports was proved when it was published.
+                let bare = Interface { imports: BTreeSet::new(), ..release.interface.clone() };
+                let wrong = check(&bare, &Grants::default(), &wanted).err().unwrap_or_default();
+                let call = |cause| ScriptError::Call { events: events.clone(), app: app.clone(), cause };
+                self.errors.extend(wrong.into_iter().map(call));
+            }
+        }
+    }
+}
+
+/// What a list wants of an app, each once.
+fn wanted(list: &EventList, app: &AppId) -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for mapping in list.operations().filter(|mapping| mapping.app == *app) {
+        let args = mapping.args.iter().map(|arg| arg.ty.clone()).collect();
+        let call = Wanted { operation: mapping.operation.clone(), args };
+        if !wanted.contains(&call) {
+            wanted.push(call);
+        }
+    }
+    wanted
+}
