@@ -1,3 +1,5 @@
+//! What simulated equipment answers, well and badly, and which files it refuses.
+
 use super::*;
 
 const FILE: &str = r#"

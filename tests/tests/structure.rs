@@ -1,0 +1,152 @@
+//! The structure that ARCHITECTURE.md draws, held: who may depend on whom, what a core may name, how a file begins.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The names in a manifest's `[dependencies]`.
+fn dependencies(package: &str) -> BTreeSet<String> {
+    let manifest: toml::Table = read(&format!("{package}/Cargo.toml")).parse().unwrap();
+    let names =
+        manifest.get("dependencies").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+    names.cloned().collect()
+}
+
+const PACKAGES: [&str; 11] = [
+    "schemas",
+    "schemas/script",
+    "broker",
+    "broker/client",
+    "edge-agent",
+    "edge-agent/core",
+    "edge-agent/sandbox",
+    "center-agent",
+    "center-agent/core",
+    "center-agent/cli",
+    "tests",
+];
+
+#[test]
+fn what_cannot_do_io_depends_on_nothing_that_can() {
+    let pure = ["flotilla-schemas", "flotilla-script", "serde", "serde_json", "thiserror"];
+    for core in ["edge-agent/core", "center-agent/core"] {
+        let foreign: Vec<_> =
+            dependencies(core).into_iter().filter(|name| !pure.contains(&name.as_str())).collect();
+        assert!(foreign.is_empty(), "{core} depends on {foreign:?}");
+    }
+    let parsing = ["flotilla-schemas", "schemars", "serde", "serde_json", "sxd-document", "thiserror"];
+    let foreign: Vec<_> =
+        dependencies("schemas/script").into_iter().filter(|name| !parsing.contains(&name.as_str())).collect();
+    assert!(foreign.is_empty(), "schemas/script depends on {foreign:?}");
+}
+
+#[test]
+fn packages_import_downwards_alone() {
+    let ours = |package: &str| -> BTreeSet<String> {
+        const OURS: [&str; 10] = [
+            "flotilla-schemas",
+            "flotilla-script",
+            "flotilla-broker",
+            "flotilla-link",
+            "edge-core",
+            "flotilla-sandbox",
+            "edge-agent",
+            "center-core",
+            "center-agent",
+            "flotilla",
+        ];
+        dependencies(package).into_iter().filter(|name| OURS.contains(&name.as_str())).collect()
+    };
+    let allowed = |package: &str, names: &[&str]| {
+        let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let beyond: Vec<_> = ours(package).difference(&names).cloned().collect();
+        assert!(beyond.is_empty(), "{package} imports {beyond:?}");
+    };
+    allowed("schemas", &[]);
+    allowed("broker", &["flotilla-schemas"]);
+    allowed("broker/client", &["flotilla-schemas"]);
+    allowed("edge-agent/sandbox", &["flotilla-schemas", "flotilla-script"]);
+    allowed("edge-agent", &["edge-core", "flotilla-sandbox", "flotilla-link", "flotilla-schemas"]);
+    let center = ["center-core", "flotilla-sandbox", "flotilla-link", "flotilla-schemas", "flotilla-script"];
+    allowed("center-agent", &center);
+}
+
+#[test]
+fn a_library_has_one_user() {
+    for (library, user) in [
+        ("rumqttc", "broker/client"),
+        ("rumqttd", "broker"),
+        ("sxd-document", "schemas/script"),
+        ("wasmtime", "edge-agent/sandbox"),
+    ] {
+        let users: Vec<_> =
+            PACKAGES.into_iter().filter(|package| dependencies(package).contains(library)).collect();
+        assert_eq!(users, [user], "{library}");
+    }
+}
+
+#[test]
+fn a_gateway_is_built_without_a_compiler() {
+    let manifest: toml::Table = read("edge-agent/Cargo.toml").parse().unwrap();
+    let sandbox = &manifest["dependencies"]["flotilla-sandbox"];
+    assert!(sandbox.get("features").is_none(), "{sandbox}");
+    let features = manifest["features"].as_table().unwrap();
+    assert!(!features.contains_key("default") && features.contains_key("compiler"));
+}
+
+/// Every Rust file of the workspace and of the samples.
+fn sources() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = ["schemas", "broker", "edge-agent", "center-agent", "tests", "deploy"]
+        .into_iter()
+        .map(|folder| root().join(folder))
+        .collect();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            match path.extension() {
+                _ if path.is_dir() && entry.file_name() != "target" => folders.push(path),
+                Some(extension) if extension == "rs" => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    assert!(files.len() > 100, "{}", files.len());
+    files
+}
+
+#[test]
+fn a_file_says_first_what_it_is_for() {
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|path| !std::fs::read_to_string(path).unwrap().starts_with("//!"))
+        .collect();
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
+#[test]
+fn no_file_has_the_name_of_a_drawer() {
+    let drawers = ["util", "utils", "helper", "helpers", "common", "misc", "manager"];
+    let found: Vec<_> = sources()
+        .into_iter()
+        .filter(|path| drawers.iter().any(|name| path.file_stem().unwrap() == *name))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];
+    let left: Vec<_> = sources()
+        .into_iter()
+        .filter(|path| marks.iter().any(|mark| std::fs::read_to_string(path).unwrap().contains(mark)))
+        .collect();
+    assert!(left.is_empty(), "{left:#?}");
+}
