@@ -13,6 +13,9 @@ use tracing_subscriber::EnvFilter;
 /// Set it, and the process ends with its standard input.
 pub const TIE_ENV: &str = "FLOTILLA_TIE_TO_STDIN";
 
+/// What is logged when `RUST_LOG` does not say: what matters of rumqttd's affairs we log ourselves.
+const LOG: &str = "info,rumqttd=off";
+
 /// How long what is still being written may take when the process ends.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -30,9 +33,9 @@ pub fn run<E: Error + 'static>(agent: impl Future<Output = Result<(), E>>) -> Re
     done
 }
 
-/// Writes the log to standard error, from INFO upwards unless `RUST_LOG` says otherwise.
+/// Writes the log to standard error.
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);

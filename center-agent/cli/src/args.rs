@@ -5,12 +5,15 @@ use std::error::Error;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
+use crate::agent;
+use crate::app::{self, AppCommand};
 use crate::countermeasures::{self, CountermeasuresCommand};
 use crate::demo::{self, Demo};
 use crate::edges::{self, Edges};
 use crate::events::{self, Events};
 use crate::faults::{self, Faults};
 use crate::fleet::{self, FleetCommand};
+use crate::journal::{self, Journal};
 use crate::script::{self, ScriptCommand};
 use crate::service::{self, ServiceCommand};
 
@@ -40,7 +43,12 @@ enum Command {
     /// Make a new fleet: its keys and the file that says whom to trust
     #[command(subcommand)]
     Fleet(FleetCommand),
-    /// Check, publish and list scripts
+    /// Run an MQTT broker
+    Broker(flotilla_broker::cli::Args),
+    /// Publish, list and show apps
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Check, publish, list and show scripts
     #[command(subcommand)]
     Script(ScriptCommand),
     /// Start, stop and list services
@@ -57,6 +65,8 @@ enum Command {
     Edges(Edges),
     /// Run an edge, show one, or have one start an app anew
     Edge(Edge),
+    /// Read a dead edge's journal from its folder
+    Journal(Journal),
 }
 
 /// An edge: to run here, or to speak to through the center.
@@ -65,6 +75,8 @@ enum Command {
 struct Edge {
     #[command(subcommand)]
     command: Option<EdgeCommand>,
+    #[command(flatten)]
+    agent: Option<edge_agent::cli::Args>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,6 +92,8 @@ impl Flotilla {
     pub fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             Command::Demo(demo) => demo::run(&demo)?,
+            Command::Broker(args) => agent::run(flotilla_broker::cli::run(args))?,
+            Command::App(command) => app::run(command)?,
             Command::Fleet(command) => fleet::run(command)?,
             Command::Script(command) => script::run(command)?,
             Command::Service(command) => service::run(command)?,
@@ -90,8 +104,9 @@ impl Flotilla {
             Command::Edge(edge) => match edge.command {
                 Some(EdgeCommand::Show(show)) => edges::show(&show)?,
                 Some(EdgeCommand::RestartApp(restart)) => edges::restart_app(&restart)?,
-                None => (),
+                None => edge.agent.map_or(Ok(()), |args| agent::run(edge_agent::cli::run(args)))?,
             },
+            Command::Journal(journal) => journal::run(&journal)?,
         }
         Ok(())
     }
@@ -121,5 +136,58 @@ mod tests {
         let mut found = Vec::new();
         without_example(&Flotilla::command(), "", &mut found);
         assert_eq!(found, [""; 0]);
+    }
+
+    #[test]
+    fn every_promised_command_is_understood() {
+        let commands = [
+            "demo --once --edges 3 --broker mqtt://127.0.0.1:1883",
+            "fleet init dir",
+            "broker --tcp 127.0.0.1:1883 --data dir --open",
+            "edge --id e1 --fleet f.json --broker mqtt://h --data dir --equipment e.toml",
+            "script check --definition d.dtd --events e.json --app a.wasm --app meter=m.wasm script.xml",
+            "app publish dir --key k",
+            "app list",
+            "app show aircon",
+            "script publish dir --key k",
+            "script list",
+            "script show cooling",
+            "service start cooling --on e1,e2 --events large --every 60s",
+            "service start cooling --on e1 --once",
+            "service stop cooling --on e1",
+            "countermeasures set f.toml",
+            "countermeasures show",
+            "faults --follow",
+            "events e1 --follow",
+            "edges --watch",
+            "edge show e1",
+            "edge restart-app e1 aircon",
+            "journal dir",
+        ];
+        for command in commands {
+            let parsed = Flotilla::try_parse_from(format!("flotilla {command}").split(' '));
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        let commands = [
+            "demo --edges 1",
+            "edge",
+            "edge show",
+            "edge show e1 --id e1",
+            "script check script.xml --definition d.dtd --app a.wasm",
+            "service start cooling",
+            "service start cooling --on e1,E2",
+            "service start cooling --on e1 --every 60s --once",
+            "service start cooling --on e1 --every 1ms",
+            "events e1 --lane 3",
+            "demo --broker http://h",
+        ];
+        for command in commands {
+            let parsed = Flotilla::try_parse_from(format!("flotilla {command}").split(' '));
+            assert_eq!(parsed.unwrap_err().exit_code(), 2, "{command}");
+        }
     }
 }

@@ -253,3 +253,82 @@ impl Client {
         Err(ClientError::Refused { what, refusal: Refusal { status: status.as_u16(), body } })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A center that gives one answer and hands back the request.
+    fn center(status: &str, body: &str) -> (Client, std::thread::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let api = format!("http://{}", listener.local_addr().unwrap());
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut buffer = [0; 4096];
+            let count = stream.read(&mut buffer).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&buffer[..count]).into_owned()
+        });
+        (client(api, "secret\n"), served)
+    }
+
+    fn client(api: String, token: &str) -> Client {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("api.token");
+        std::fs::write(&file, token).unwrap();
+        Api { api: Some(api), token_file: Some(file) }.client().unwrap()
+    }
+
+    #[test]
+    fn the_token_travels_with_every_request() {
+        let (client, served) = center("200 OK", "[1,2]");
+        assert_eq!(client.get::<Vec<u32>>("edges").unwrap(), [1, 2]);
+        let request = served.join().unwrap().to_lowercase();
+        assert!(request.starts_with("get /v1/edges http/1.1\r\n"), "{request}");
+        assert!(request.contains("authorization: bearer secret\r\n"), "{request}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_all_its_reasons() {
+        let body = r#"{"error": "unknown edges", "details": ["e7 is not known", "e8 is not known"]}"#;
+        let error = center("422 Unprocessable Entity", body).0.get::<()>("edges").unwrap_err().to_string();
+        assert_eq!(error, "get edges: unknown edges\n  e7 is not known\n  e8 is not known");
+        let error =
+            center("401 Unauthorized", r#"{"error": "wrong token"}"#).0.get::<()>("edges").unwrap_err();
+        assert!(error.to_string().contains("is it the api.token of this center?"), "{error}");
+        let error = center("502 Bad Gateway", "<html>").0.get::<()>("edges").unwrap_err().to_string();
+        assert_eq!(error, "get edges: the center answers 502 Bad Gateway");
+    }
+
+    #[test]
+    fn an_answer_of_another_form_is_no_panic() {
+        let error = center("200 OK", "{}").0.get::<Vec<u32>>("edges").unwrap_err().to_string();
+        assert!(error.starts_with("understand the center's answer to get edges"), "{error}");
+    }
+
+    #[test]
+    fn nobody_listening_is_told_with_the_way_out() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = client(format!("http://{port}/"), "t").get::<()>("edges").unwrap_err().to_string();
+        assert!(error.contains("is it running there?") && error.contains("--api"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_address_or_token_is_refused_before_anything_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let api = |api: &str| Api { api: Some(api.into()), token_file: Some(file.clone()) };
+        assert!(matches!(api("https://x").client(), Err(ClientError::Url(_))));
+        assert!(matches!(api("http://x").client(), Err(ClientError::Token { .. })));
+        for bad in ["", "\n", "two words", "ü"] {
+            std::fs::write(&file, bad).unwrap();
+            assert!(matches!(api("http://x").client(), Err(ClientError::Token { .. })), "{bad:?}");
+        }
+    }
+}

@@ -129,3 +129,30 @@ fn print(list: &Countermeasures) -> std::io::Result<()> {
 fn ladder(rule: &Rule) -> String {
     rule.measures.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_can_be_used() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/samples/countermeasures.toml");
+        let list: Countermeasures = toml_file::read(sample.as_ref()).unwrap();
+        assert_eq!(list.check(), Ok(()));
+        assert_eq!(list.rules.first().map(ladder), Some("restart → replace → tell".into()));
+    }
+
+    #[test]
+    fn a_bad_list_is_refused_before_anything_is_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("list.toml");
+        std::fs::write(
+            &file,
+            "[[rule]]\nkind = 'a*'\nmeasures = ['tell']\n[[rule]]\nkind = '*'\nmeasures = []\n",
+        )
+        .unwrap();
+        let set = Set { file, json: false, api: Api { api: None, token_file: None } };
+        let error = run_set(&set).unwrap_err().to_string();
+        assert!(error.contains("rule 1: kind") && error.contains("rule 2: 0 measures"), "{error}");
+    }
+}

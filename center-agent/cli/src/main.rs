@@ -4,6 +4,7 @@
 //! is no failure.
 
 mod agent;
+mod app;
 mod args;
 mod client;
 mod countermeasures;
@@ -12,6 +13,7 @@ mod edges;
 mod events;
 mod faults;
 mod fleet;
+mod journal;
 mod output;
 mod publish;
 mod record;

@@ -67,6 +67,13 @@ pub enum PublishError {
     Print(#[from] io::Error),
 }
 
+impl PublishError {
+    /// What is in the folder does not hold together.
+    pub fn unfit<E: ToString>(dir: &Path, errors: &[E]) -> Self {
+        Self::Unfit { dir: dir.to_owned(), errors: errors.iter().map(E::to_string).collect() }
+    }
+}
+
 /// Reads a file of the publication.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, PublishError> {
     read_bounded(path, bytes_max).map_err(|cause| PublishError::Read { path: path.to_owned(), cause })

@@ -1,5 +1,7 @@
 //! `flotilla script check` as a person or a script runs it: exit codes, and where it says that what is wrong.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

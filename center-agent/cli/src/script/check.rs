@@ -3,14 +3,13 @@
 //! Each file is read as far as it can be, so that one run names what is wrong in all of them. Diagnostics go to
 //! standard error as `FILE:LINE:COL: what`, which editors understand; what is right goes to standard output.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
 use flotilla_sandbox::{Sandbox, SandboxError, SandboxLimits, Wanted};
-use flotilla_schemas::app::{ALL, DeviceGrant, Grants, Interface, Manifest};
+use flotilla_schemas::app::{Grants, Interface, Manifest};
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::{AppId, IdError};
 use flotilla_script::limit::{DEFINITION_BYTES_MAX, EVENT_LIST_BYTES_MAX, SCRIPT_BYTES_MAX};
@@ -163,7 +162,7 @@ impl Report {
             };
             let manifest = toml_file::read(&app.file.with_file_name("app.toml")).ok();
             match name(app, manifest.as_ref(), list) {
-                Some(name) => self.check_app(events, list, &name, &interface, &granted(manifest)),
+                Some(name) => self.check_app(events, list, &name, interface, manifest),
                 None => self
                     .accuse(&app.file, "no app.toml beside it says which app it is; write APP=FILE".into()),
             }
@@ -176,8 +175,8 @@ impl Report {
         events: &Path,
         list: &EventList,
         name: &AppId,
-        interface: &Interface,
-        grants: &Grants,
+        mut interface: Interface,
+        manifest: Option<Manifest>,
     ) {
         if !list.apps().contains(name) {
             return self.accuse(events, format!("the list does not name the app {name}"));
@@ -190,7 +189,12 @@ impl Report {
                 args: mapping.args.iter().map(|arg| arg.ty.clone()).collect(),
             })
             .collect();
-        for error in flotilla_sandbox::check(interface, grants, &wanted).err().unwrap_or_default() {
+        // Without a manifest nothing is known of grants, so none is missed.
+        let grants = manifest.map(|manifest| manifest.grants).unwrap_or_else(|| {
+            interface.imports.clear();
+            Grants::default()
+        });
+        for error in flotilla_sandbox::check(&interface, &grants, &wanted).err().unwrap_or_default() {
             self.accuse(events, format!("{name}: {error}"));
         }
     }
@@ -200,14 +204,6 @@ impl Report {
 fn name(app: &NamedApp, manifest: Option<&Manifest>, list: &EventList) -> Option<AppId> {
     let only = || (list.apps().len() == 1).then(|| list.apps().into_iter().next()).flatten();
     app.name.clone().or_else(|| Some(manifest?.app.clone())).or_else(only)
-}
-
-/// What the manifest grants. Without a manifest nothing is known of grants, so nothing is missed.
-fn granted(manifest: Option<Manifest>) -> Grants {
-    let all = || BTreeSet::from([ALL.to_owned()]);
-    let devices = || vec![DeviceGrant { device: ALL.to_owned(), points: all() }];
-    let everything = || Grants { device_read: devices(), device_write: devices(), events: all(), kv: true };
-    manifest.map_or_else(everything, |manifest| manifest.grants)
 }
 
 fn print(check: &Check, found: &[Diagnostic], steps: Option<&[Step]>) -> io::Result<()> {
