@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use center_core::{Held, Intervals, Row, Write};
 use flotilla_schemas::journal::{Batch, Lane, Record};
@@ -16,7 +16,7 @@ use redb::{
     WriteTransaction,
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::types::StoredRecord;
 
@@ -82,7 +82,7 @@ enum Job {
 pub struct Store {
     database: Arc<Database>,
     path: PathBuf,
-    jobs: mpsc::SyncSender<Job>,
+    jobs: mpsc::Sender<Job>,
     arrived: watch::Receiver<u64>,
 }
 
@@ -99,10 +99,10 @@ impl Store {
             Err(error) => return Err(StoreError::Disk { path, cause: error.to_string() }),
         };
         prepare(&database).map_err(|error| disk(&path, &error))?;
-        let (jobs, waiting) = mpsc::sync_channel(WAITING_MAX);
+        let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let (arrivals, arrived) = watch::channel(0);
         let writer = Writer { database: database.clone(), path: path.clone(), arrivals };
-        let spawned = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&waiting));
+        let spawned = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(waiting));
         spawned.map_err(|error| StoreError::Disk { path: path.clone(), cause: error.to_string() })?;
         Ok(Self { database, path, jobs, arrived })
     }
@@ -120,8 +120,7 @@ impl Store {
     async fn write<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, StoreError> {
         let (done, answer) = oneshot::channel();
         let closed = || StoreError::Closed(self.path.clone());
-        // Blocks only when a thousand writes wait: then the agent is to read no further from its broker.
-        self.jobs.send(job(done)).map_err(|_| closed())?;
+        self.jobs.send(job(done)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
@@ -265,9 +264,10 @@ struct Writer {
 type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
 
 impl Writer {
-    fn run(&self, waiting: &mpsc::Receiver<Job>) {
-        while let Ok(job) = waiting.recv() {
-            let group = std::iter::once(job).chain(waiting.try_iter().take(GROUP_MAX - 1)).collect();
+    fn run(&self, mut waiting: mpsc::Receiver<Job>) {
+        while let Some(job) = waiting.blocking_recv() {
+            let more = std::iter::from_fn(|| waiting.try_recv().ok());
+            let group = std::iter::once(job).chain(more.take(GROUP_MAX - 1)).collect();
             self.write(group);
         }
     }

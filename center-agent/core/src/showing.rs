@@ -1,5 +1,7 @@
 //! What a center answers to those who only look.
 
+use std::collections::BTreeMap;
+
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, EdgeId, ScriptId, ServiceId};
@@ -26,6 +28,11 @@ impl Core {
         let edges = self.registry.all().filter_map(|(id, _)| Some((id.clone(), self.distribution(app, id)?)));
         let document = listed.release.clone();
         Some(AppDetail { summary: self.app_summary(app, listed)?, document, edges: edges.collect() })
+    }
+
+    /// The newest release of each app.
+    pub fn releases(&self) -> BTreeMap<AppId, Release> {
+        self.catalog.apps().map(|(app, listed)| (app.clone(), listed.release.clone())).collect()
     }
 
     fn app_summary(&self, app: &AppId, listed: &Listed<Release>) -> Option<AppSummary> {
@@ -107,6 +114,11 @@ impl Core {
     /// All edges, by name.
     pub fn edges(&self) -> Vec<EdgeSummary> {
         self.registry.all().map(|(id, edge)| self.edge_summary(id, edge)).collect()
+    }
+
+    /// Whether an edge ever showed itself.
+    pub fn knows(&self, edge: &EdgeId) -> bool {
+        self.registry.get(edge).is_some()
     }
 
     /// An edge; none if it never showed itself.

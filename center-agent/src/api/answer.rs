@@ -1,0 +1,154 @@
+//! How the API says no, and how it reads what it is sent.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use center_core::{CommandError, PublishError, Refusal, ServiceError};
+use serde::de::DeserializeOwned;
+
+use super::types::ErrorBody;
+use crate::desk::Gone;
+use crate::shelf::ShelfError;
+use crate::store::StoreError;
+
+/// A refusal: a status and why.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+impl Problem {
+    pub fn of(status: StatusCode, error: impl ToString) -> Self {
+        Self::with(status, error, Vec::new())
+    }
+
+    pub fn with(status: StatusCode, error: impl ToString, details: Vec<String>) -> Self {
+        Self { status, body: ErrorBody { error: error.to_string(), details } }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+fn lines<T: ToString>(all: &[T]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        use StatusCode as S;
+        let (status, details) = match &refusal {
+            Refusal::Unswept => (S::SERVICE_UNAVAILABLE, Vec::new()),
+            Refusal::Countermeasures(errors) => (S::UNPROCESSABLE_ENTITY, lines(errors)),
+            Refusal::Publish(error) => match error {
+                PublishError::Sign(_) => (S::UNPROCESSABLE_ENTITY, Vec::new()),
+                PublishError::Rules { errors, .. } => (S::UNPROCESSABLE_ENTITY, errors.clone()),
+                PublishError::Downgrade { .. } | PublishError::OtherContent { .. } => {
+                    (S::CONFLICT, Vec::new())
+                }
+                PublishError::EventsInUse { uses, .. } => (S::CONFLICT, uses.clone()),
+                PublishError::Full { .. } => (S::PAYLOAD_TOO_LARGE, Vec::new()),
+            },
+            Refusal::Service(ServiceError::Unknown { known, .. }) => (S::NOT_FOUND, known_lines(known)),
+            Refusal::Service(ServiceError::Refused { errors, .. }) => {
+                (S::UNPROCESSABLE_ENTITY, lines(errors))
+            }
+            Refusal::Command(error) => match error {
+                CommandError::Unknown { known, .. } => (S::NOT_FOUND, known_lines(known)),
+                CommandError::Offline(_) => (S::CONFLICT, Vec::new()),
+                CommandError::Busy(_) => (S::SERVICE_UNAVAILABLE, Vec::new()),
+                CommandError::Silent(_) => (S::GATEWAY_TIMEOUT, Vec::new()),
+            },
+        };
+        Self::with(status, refusal, details)
+    }
+}
+
+fn known_lines<T: ToString>(known: &[T]) -> Vec<String> {
+    known.iter().map(|name| format!("there is {}", name.to_string())).collect()
+}
+
+impl From<Gone> for Problem {
+    fn from(gone: Gone) -> Self {
+        Self::of(StatusCode::SERVICE_UNAVAILABLE, gone)
+    }
+}
+
+impl From<ShelfError> for Problem {
+    fn from(error: ShelfError) -> Self {
+        let status = match &error {
+            ShelfError::Missing(_) => StatusCode::NOT_FOUND,
+            ShelfError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            ShelfError::Other { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            ShelfError::Spoilt { .. } | ShelfError::Disk { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        Self::with(status, error, cause.into_iter().collect())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::of(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+}
+
+impl From<tokio::task::JoinError> for Problem {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::of(StatusCode::INTERNAL_SERVER_ERROR, format!("finish the work: {error}"))
+    }
+}
+
+/// A body of JSON.
+pub(super) struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(unreadable(&rejection)),
+        }
+    }
+}
+
+fn unreadable(rejection: &JsonRejection) -> Problem {
+    let status = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Problem::of(status, format!("read the body: {}", rejection.body_text()))
+}
+
+/// What stands behind the question mark.
+pub(super) struct Asked<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let problem = |rejection: QueryRejection| {
+            Problem::of(StatusCode::BAD_REQUEST, format!("read the query: {}", rejection.body_text()))
+        };
+        Query::from_request_parts(parts, state).await.map(|Query(asked)| Self(asked)).map_err(problem)
+    }
+}
+
+/// A name from the path.
+pub(super) fn name<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error: T::Err| Problem::of(StatusCode::BAD_REQUEST, error))
+}
+
+/// What is there, or 404 with its kind and name.
+pub(super) fn found<T>(what: &str, name: impl ToString, thing: Option<T>) -> Result<T, Problem> {
+    let name = name.to_string();
+    thing.ok_or_else(|| Problem::of(StatusCode::NOT_FOUND, format!("find the {what} {name}: there is none")))
+}

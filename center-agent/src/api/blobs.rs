@@ -1,0 +1,43 @@
+//! Uploads: bytes by their digest.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use axum::response::IntoResponse;
+use flotilla_schemas::Digest;
+
+use super::Api;
+use super::answer::{Problem, name};
+use super::types::BlobStored;
+
+pub(super) async fn store(
+    State(api): State<Api>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<BlobStored>, Problem> {
+    let bytes = body.map_err(|rejection| {
+        Problem::of(rejection.status(), format!("read the upload: {}", rejection.body_text()))
+    })?;
+    let _turn = api.heavy.acquire().await;
+    let stored = tokio::task::spawn_blocking(move || {
+        let size = bytes.len() as u64;
+        api.shelf.put(&bytes).map(|digest| BlobStored { digest, size })
+    });
+    Ok(Json(stored.await??))
+}
+
+pub(super) async fn look(
+    State(api): State<Api>,
+    Path(digest): Path<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let digest: Digest = name(&digest)?;
+    let size = tokio::task::spawn_blocking(move || api.shelf.size(&digest)).await??;
+    Ok((StatusCode::OK, [(CONTENT_LENGTH, size.to_string())]))
+}
+
+pub(super) async fn read(State(api): State<Api>, Path(digest): Path<String>) -> Result<Vec<u8>, Problem> {
+    let digest: Digest = name(&digest)?;
+    Ok(tokio::task::spawn_blocking(move || api.shelf.get(&digest)).await??)
+}

@@ -1,0 +1,108 @@
+//! What is only looked at.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use center_core::Core;
+use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::journal::Lane;
+use flotilla_schemas::{AppId, EdgeId, ScriptId};
+use tokio::time::Instant;
+
+use super::Api;
+use super::answer::{Asked, Problem, found, name};
+use super::types::{
+    AppDetail, AppSummary, EdgeDetail, EdgeSummary, FaultView, FaultsQuery, RECORDS_PAGE_MAX, RecordsPage,
+    RecordsQuery, ScriptDetail, ScriptSummary, ServiceView, StatusView, WAIT_MS_MAX,
+};
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+pub(super) async fn apps(State(api): State<Api>) -> Answer<Vec<AppSummary>> {
+    Ok(Json(api.desk.look(Core::apps).await?))
+}
+
+pub(super) async fn app(State(api): State<Api>, Path(text): Path<String>) -> Answer<AppDetail> {
+    let app: AppId = name(&text)?;
+    let detail = api.desk.look(move |core| core.app(&app)).await?;
+    found("app", text, detail).map(Json)
+}
+
+pub(super) async fn scripts(State(api): State<Api>) -> Answer<Vec<ScriptSummary>> {
+    Ok(Json(api.desk.look(Core::scripts).await?))
+}
+
+pub(super) async fn script(State(api): State<Api>, Path(text): Path<String>) -> Answer<ScriptDetail> {
+    let script: ScriptId = name(&text)?;
+    let detail = api.desk.look(move |core| core.script(&script)).await?;
+    found("script", text, detail).map(Json)
+}
+
+pub(super) async fn services(State(api): State<Api>) -> Answer<Vec<ServiceView>> {
+    Ok(Json(api.desk.look(Core::services).await?))
+}
+
+pub(super) async fn countermeasures(State(api): State<Api>) -> Answer<Countermeasures> {
+    Ok(Json(api.desk.look(Core::countermeasures).await?))
+}
+
+pub(super) async fn edges(State(api): State<Api>) -> Answer<Vec<EdgeSummary>> {
+    Ok(Json(api.desk.look(Core::edges).await?))
+}
+
+pub(super) async fn edge(State(api): State<Api>, Path(text): Path<String>) -> Answer<EdgeDetail> {
+    let edge: EdgeId = name(&text)?;
+    let detail = api.desk.look(move |core| core.edge(&edge)).await?;
+    found("edge", text, detail).map(Json)
+}
+
+pub(super) async fn faults(
+    State(api): State<Api>,
+    Asked(FaultsQuery { edge, open }): Asked<FaultsQuery>,
+) -> Answer<Vec<FaultView>> {
+    if let Some(edge) = &edge {
+        known(&api, edge).await?;
+    }
+    Ok(Json(api.desk.look(move |core| core.faults(edge.as_ref(), open)).await?))
+}
+
+pub(super) async fn status(State(api): State<Api>) -> Answer<StatusView> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ts = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    Ok(Json(api.desk.look(move |core| core.status_view(ts)).await?))
+}
+
+async fn known(api: &Api, edge: &EdgeId) -> Result<(), Problem> {
+    let id = edge.clone();
+    let known = api.desk.look(move |core| core.knows(&id)).await?;
+    found("edge", edge, known.then_some(()))
+}
+
+pub(super) async fn records(
+    State(api): State<Api>,
+    Asked(query): Asked<RecordsQuery>,
+) -> Answer<RecordsPage> {
+    let lane = query.lane.map(Lane::try_from).transpose();
+    let lane = lane.map_err(|error| Problem::of(StatusCode::BAD_REQUEST, error))?;
+    known(&api, &query.edge).await?;
+    let limit = query.limit.unwrap_or(RECORDS_PAGE_MAX).clamp(1, RECORDS_PAGE_MAX);
+    let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(WAIT_MS_MAX));
+    let until = Instant::now() + wait;
+    let mut arrived = api.store.arrived();
+    loop {
+        arrived.borrow_and_update();
+        let (store, edge, after) = (api.store.clone(), query.edge.clone(), query.after.unwrap_or(0));
+        // One more than asked for tells whether there are more.
+        let found = tokio::task::spawn_blocking(move || store.page(&edge, lane, after, limit as usize + 1));
+        let mut records = found.await??;
+        let more = records.len() > limit as usize;
+        records.truncate(limit as usize);
+        let next = records.last().map_or(after, |record| record.arrival);
+        let page = RecordsPage { records, next, more };
+        if !page.records.is_empty() || tokio::time::timeout_at(until, arrived.changed()).await.is_err() {
+            return Ok(Json(page));
+        }
+    }
+}
