@@ -45,6 +45,8 @@ enum Command {
     Fleet(FleetCommand),
     /// Run an MQTT broker
     Broker(flotilla_broker::cli::Args),
+    /// Run a center
+    Center(center_agent::cli::Args),
     /// Publish, list and show apps
     #[command(subcommand)]
     App(AppCommand),
@@ -93,6 +95,7 @@ impl Flotilla {
         match self.command {
             Command::Demo(demo) => demo::run(&demo)?,
             Command::Broker(args) => agent::run(flotilla_broker::cli::run(args))?,
+            Command::Center(args) => agent::run(center_agent::cli::run(args))?,
             Command::App(command) => app::run(command)?,
             Command::Fleet(command) => fleet::run(command)?,
             Command::Script(command) => script::run(command)?,
@@ -144,6 +147,7 @@ mod tests {
             "demo --once --edges 3 --broker mqtt://127.0.0.1:1883",
             "fleet init dir",
             "broker --tcp 127.0.0.1:1883 --data dir --open",
+            "center --id c1 --fleet f.json --key k --broker mqtt://h --data dir --api 127.0.0.1:8080",
             "edge --id e1 --fleet f.json --broker mqtt://h --data dir --equipment e.toml",
             "script check --definition d.dtd --events e.json --app a.wasm --app meter=m.wasm script.xml",
             "app publish dir --key k",
