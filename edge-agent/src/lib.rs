@@ -10,14 +10,14 @@
 //! The driver commits what the core wants kept before it does what the core wants done. An agent is a value: many
 //! run in one process, each with a data folder of its own.
 
-mod apps;
+pub mod apps;
 pub mod cli;
 mod driver;
 mod equipment;
 mod host;
 mod identity;
 pub mod journal;
-mod shelf;
+pub mod shelf;
 mod start;
 mod store;
 mod vitals;

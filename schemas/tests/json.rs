@@ -3,6 +3,8 @@
 //!
 //! After a change of a type: `UPDATE_SCHEMAS=1 cargo test -p flotilla-schemas --test json`, and look at the diff.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 

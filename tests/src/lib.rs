@@ -6,12 +6,4 @@
 //!
 //! The end-to-end tests and the benches, over real processes and disks, are beside this in `tests/` and `benches/`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "this package is tests: where a story cannot go on, it has failed"
-)]
-
 pub mod sim;

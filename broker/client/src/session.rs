@@ -192,7 +192,10 @@ fn received(publish: &Publish) -> LinkEvent {
     let topic = match text.parse::<Topic>() {
         Ok(topic) => topic,
         Err(error) => {
-            return LinkEvent::Malformed { topic: text.chars().take(200).collect(), error: error.to_string() };
+            return LinkEvent::Malformed {
+                topic: text.chars().take(200).collect(),
+                error: error.to_string(),
+            };
         }
     };
     let properties = publish.properties.iter().flat_map(|properties| &properties.user_properties);
