@@ -19,18 +19,30 @@ const LOG: &str = "info,rumqttd=off";
 /// How long what is still being written may take when the process ends.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Why an agent does not run any more, or never did.
+#[derive(Debug, thiserror::Error)]
+#[error("run the {part}:\n{text}")]
+pub struct AgentError {
+    part: &'static str,
+    text: String,
+}
+
 /// Runs an agent to its end.
-pub fn run<E: Error + 'static>(agent: impl Future<Output = Result<(), E>>) -> Result<(), Box<dyn Error>> {
+pub fn run<E: Error>(
+    part: &'static str,
+    agent: impl Future<Output = Result<(), E>>,
+) -> Result<(), Box<dyn Error>> {
     log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         tokio::select! {
-            done = agent => done.map_err(Into::into),
+            done = agent => done,
             () = stdin_closed() => Ok(()),
         }
     });
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    done
+    let lines = |error: E| error.to_string().lines().map(|line| format!("  {line}")).collect::<Vec<_>>();
+    Ok(done.map_err(|error| AgentError { part, text: lines(error).join("\n") })?)
 }
 
 /// Writes the log to standard error.

@@ -92,7 +92,7 @@ fn run_publish(publish: &Publish) -> Result<(), PublishError> {
     let signed = Signed::new(&release, &key)?;
     progress("signed", format!("with the key {}", key.id()));
     publish::upload(&client, &[&wasm, &machine])?;
-    let published: Published = client.post(&format!("publish {what}"), "apps", &signed)?;
+    let published: Published = client.post("apps", &signed)?;
     Ok(publish::published(&what, &published, publish.json)?)
 }
 
@@ -101,7 +101,14 @@ fn make(dir: &Path, manifest: Manifest, wasm: &[u8]) -> Result<(Release, Vec<u8>
     let sandbox = Sandbox::new(SandboxLimits { instances: 1 })?;
     let interface = sandbox.inspect(wasm).map_err(|errors| PublishError::unfit(dir, &errors))?;
     let (operations, imports) = (interface.operations.len(), interface.imports.len());
-    progress("checked", format!("{operations} operations, {imports} imports"));
+    progress(
+        "checked",
+        format!(
+            "{operations} {}, {imports} {}",
+            output::plural(operations, "operation"),
+            output::plural(imports, "import")
+        ),
+    );
     let begin = Instant::now();
     let machine = sandbox.compile(wasm)?;
     let (size, seconds) = (bytes(machine.len() as u64), begin.elapsed().as_secs_f64());

@@ -94,8 +94,8 @@ impl Flotilla {
     pub fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             Command::Demo(demo) => demo::run(&demo)?,
-            Command::Broker(args) => agent::run(flotilla_broker::cli::run(args))?,
-            Command::Center(args) => agent::run(center_agent::cli::run(args))?,
+            Command::Broker(args) => agent::run("broker", flotilla_broker::cli::run(args))?,
+            Command::Center(args) => agent::run("center", center_agent::cli::run(args))?,
             Command::App(command) => app::run(command)?,
             Command::Fleet(command) => fleet::run(command)?,
             Command::Script(command) => script::run(command)?,
@@ -107,7 +107,7 @@ impl Flotilla {
             Command::Edge(edge) => match edge.command {
                 Some(EdgeCommand::Show(show)) => edges::show(&show)?,
                 Some(EdgeCommand::RestartApp(restart)) => edges::restart_app(&restart)?,
-                None => edge.agent.map_or(Ok(()), |args| agent::run(edge_agent::cli::run(args)))?,
+                None => edge.agent.map_or(Ok(()), |args| agent::run("edge", edge_agent::cli::run(args)))?,
             },
             Command::Journal(journal) => journal::run(&journal)?,
         }

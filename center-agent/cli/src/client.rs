@@ -78,14 +78,9 @@ pub enum ClientError {
         /// Why.
         cause: Box<ureq::Error>,
     },
-    /// The center said no.
-    #[error("{what}: {refusal}")]
-    Refused {
-        /// What was asked for.
-        what: String,
-        /// Its reasons.
-        refusal: Refusal,
-    },
+    /// The center said no. Its reasons read after "failed to" as ours do.
+    #[error("{0}")]
+    Refused(Refusal),
     /// The answer is not of the expected form.
     #[error("understand the center's answer to {what}: is it of another version? ({cause})")]
     Answer {
@@ -120,7 +115,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.body.error)?;
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
-            write!(f, "; is it the api.token of this center?")?;
+            write!(f, "; it is api.token in the center's data folder")?;
         }
         self.body.details.iter().try_for_each(|detail| write!(f, "\n  {detail}"))
     }
@@ -174,36 +169,21 @@ impl Client {
     }
 
     /// Puts a body to `/v1/PATH`.
-    pub fn put<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, ClientError> {
+    pub fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         let request = self.agent.put(self.url(path)).header("Authorization", self.bearer());
-        self.read(what.to_owned(), self.answered(request.send_json(body))?)
+        self.read(format!("put {path}"), self.answered(request.send_json(body))?)
     }
 
     /// Posts a body to `/v1/PATH`.
-    pub fn post<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, ClientError> {
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         let request = self.agent.post(self.url(path)).header("Authorization", self.bearer());
-        self.read(what.to_owned(), self.answered(request.send_json(body))?)
+        self.read(format!("post {path}"), self.answered(request.send_json(body))?)
     }
 
     /// Deletes at `/v1/PATH` what the body names.
-    pub fn delete<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, ClientError> {
+    pub fn delete<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         let request = self.agent.delete(self.url(path)).header("Authorization", self.bearer());
-        self.read(what.to_owned(), self.answered(request.force_send_body().send_json(body))?)
+        self.read(format!("delete {path}"), self.answered(request.force_send_body().send_json(body))?)
     }
 
     /// Whether the center has these bytes.
@@ -248,9 +228,9 @@ impl Client {
             return serde_json::from_str(&text)
                 .map_err(|e| ClientError::Answer { what, cause: e.to_string() });
         }
-        let unknown = |_| ErrorBody { error: format!("the center answers {status}"), details: Vec::new() };
+        let unknown = |_| ErrorBody { error: format!("{what}: the answer is {status}"), details: Vec::new() };
         let body = serde_json::from_str(&text).unwrap_or_else(unknown);
-        Err(ClientError::Refused { what, refusal: Refusal { status: status.as_u16(), body } })
+        Err(ClientError::Refused(Refusal { status: status.as_u16(), body }))
     }
 }
 
@@ -296,14 +276,14 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_with_all_its_reasons() {
-        let body = r#"{"error": "unknown edges", "details": ["e7 is not known", "e8 is not known"]}"#;
+        let body = r#"{"error": "start x: 2 errors", "details": ["e7 is not known", "e8 is not known"]}"#;
         let error = center("422 Unprocessable Entity", body).0.get::<()>("edges").unwrap_err().to_string();
-        assert_eq!(error, "get edges: unknown edges\n  e7 is not known\n  e8 is not known");
+        assert_eq!(error, "start x: 2 errors\n  e7 is not known\n  e8 is not known");
         let error =
             center("401 Unauthorized", r#"{"error": "wrong token"}"#).0.get::<()>("edges").unwrap_err();
-        assert!(error.to_string().contains("is it the api.token of this center?"), "{error}");
+        assert!(error.to_string().contains("it is api.token in the center's data folder"), "{error}");
         let error = center("502 Bad Gateway", "<html>").0.get::<()>("edges").unwrap_err().to_string();
-        assert_eq!(error, "get edges: the center answers 502 Bad Gateway");
+        assert_eq!(error, "get edges: the answer is 502 Bad Gateway");
     }
 
     #[test]

@@ -88,12 +88,15 @@ fn run_set(set: &Set) -> Result<(), CountermeasuresError> {
         file: set.file.clone(),
         errors: errors.iter().map(ToString::to_string).collect(),
     })?;
-    let list: Countermeasures = set.api.client()?.put("set the countermeasures", "countermeasures", &list)?;
+    let list: Countermeasures = set.api.client()?.put("countermeasures", &list)?;
     if set.json {
         return Ok(output::json(&list)?);
     }
-    let (rules, causes) = (list.rules.len(), list.causes.len());
-    Ok(output::line(format!("countermeasures {} hold: {rules} rules, {causes} causes", list.version))?)
+    let (version, rules) = (list.version, list.rules.len());
+    Ok(output::line(format!(
+        "list {version} of countermeasures holds, with {rules} {}",
+        output::plural(rules, "rule")
+    ))?)
 }
 
 fn print(list: &Countermeasures) -> std::io::Result<()> {

@@ -104,8 +104,8 @@ pub fn run(demo: &Demo) -> Result<(), DemoError> {
             // The next demo sweeps too.
             let _ = sweep::sweep(broker).await;
         }
-        let is_failed = !matches!(played, Ok(End::Played | End::Interrupted));
-        if let Some(dir) = stage.close(demo.keep || is_failed) {
+        let has_failed = matches!(played, Err(DemoError::Step { .. }));
+        if let Some(dir) = stage.close(demo.keep || has_failed) {
             output::note(styled(DIM, format!("everything is kept in {}", dir.display())));
         }
         match played? {
@@ -168,8 +168,8 @@ fn invite(stage: &Stage) -> io::Result<()> {
          flotilla events e1 --follow\n  \
          flotilla faults --follow\n  \
          flotilla edge show e2\n  \
-         flotilla edge restart-app e2 aircon-north    # takes its place back, traps again, is replaced again\n  \
-         flotilla service start air-conditioner --on e1 --events aircon-small --every 2s\n  \
+         flotilla edge restart-app e2 aircon-north    # it traps again: now a person is told\n  \
+         flotilla service start air-conditioner --on e2 --every 2s --events aircon-small    # the same script, the other app\n  \
          flotilla countermeasures show\n  \
          mosquitto_sub -h {host} -p {port} -v -t 'fleet/v1/edge/+/fault/#'\n\
          Ctrl-C here ends everything.\n",

@@ -202,7 +202,7 @@ pub fn show(show: &Show) -> Result<(), EdgesError> {
             latest,
             since,
             replaced,
-            Cell::text(&row.waits),
+            Cell::text(or_none(&row.waits)),
         ]);
     }
     output::line("")?;
@@ -213,10 +213,8 @@ pub fn show(show: &Show) -> Result<(), EdgesError> {
 
 /// Has an edge start an app anew.
 pub fn restart_app(restart: &RestartApp) -> Result<(), EdgesError> {
-    let what = format!("restart {} on {}", restart.app, restart.id);
     let order = Order::RestartApp(restart.app.clone());
-    let reply: Reply =
-        restart.api.client()?.post(&what, &format!("edges/{}/commands", restart.id), &order)?;
+    let reply: Reply = restart.api.client()?.post(&format!("edges/{}/commands", restart.id), &order)?;
     if restart.json {
         output::json(&reply)?;
     }

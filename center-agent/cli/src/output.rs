@@ -34,6 +34,11 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// The word for so many: `rule`, `rules`.
+pub fn plural(count: usize, word: &str) -> String {
+    if count == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
 /// Prints a line to standard output.
 pub fn line(text: impl fmt::Display) -> io::Result<()> {
     writeln!(anstream::stdout().lock(), "{text}")

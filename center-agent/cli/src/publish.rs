@@ -87,18 +87,18 @@ pub fn read_key(path: &Path) -> Result<SecretKey, PublishError> {
 
 /// Brings files to the center, those that it lacks.
 pub fn upload(client: &Client, files: &[&[u8]]) -> Result<(), ClientError> {
-    let mut sent = 0;
-    let mut known = 0;
+    let (mut sent, mut size) = (0, 0);
     for file in files {
-        if client.has_blob(Digest::of(file))? {
-            known += 1;
-        } else {
+        if !client.has_blob(Digest::of(file))? {
             client.put_blob(file)?;
-            sent += file.len() as u64;
+            (sent, size) = (sent + 1, size + file.len() as u64);
         }
     }
-    let of = files.len();
-    progress("uploaded", format!("{} of {of} files, {}; the center had the rest", of - known, bytes(sent)));
+    let (of, files) = (files.len(), output::plural(files.len(), "file"));
+    match sent {
+        0 => progress("uploaded", format!("nothing: the center has the {of} {files} already")),
+        _ => progress("uploaded", format!("{sent} of {of} {files}, {}", bytes(size))),
+    }
     Ok(())
 }
 

@@ -56,10 +56,13 @@ fn body(body: &Body) -> String {
     }
 }
 
-/// A value as a line shows it: text bare, everything else as JSON.
+/// A value as a line shows it: text bare, a number to three decimals, everything else as JSON.
 pub fn text(value: &Value) -> String {
     match value {
         Value::Text(text) => plain(text),
+        Value::Number(number) => {
+            format!("{number:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
         other => serde_json::to_string(other).unwrap_or_default(),
     }
 }
@@ -69,6 +72,12 @@ mod tests {
     use super::*;
     use flotilla_schemas::{AppId, SessionId};
     use std::collections::BTreeMap;
+
+    #[test]
+    fn a_number_is_told_to_three_decimals() {
+        let told = [22.5, 1042.3013156, 0.0, -3.0, 1e9].map(|number| text(&Value::Number(number)));
+        assert_eq!(told, ["22.5", "1042.301", "0", "-3", "1000000000"]);
+    }
 
     #[test]
     fn an_event_is_one_line_whatever_its_app_says() {

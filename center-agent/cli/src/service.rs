@@ -106,11 +106,10 @@ pub fn run(command: ServiceCommand) -> Result<(), AskError> {
 }
 
 fn run_start(start: Start) -> Result<(), AskError> {
-    let what = format!("start the service {}", start.name);
     let on = names(&start.on);
     let trigger = start.trigger.every.map_or(Trigger::Once, Trigger::EveryMs);
     let body = ServiceStart { script: start.script, edges: start.on, events: start.events, trigger };
-    let view: ServiceView = start.api.client()?.put(&what, &format!("services/{}", start.name), &body)?;
+    let view: ServiceView = start.api.client()?.put(&format!("services/{}", start.name), &body)?;
     if start.json {
         return Ok(output::json(&view)?);
     }
@@ -123,9 +122,8 @@ fn run_start(start: Start) -> Result<(), AskError> {
 }
 
 fn run_stop(stop: &Stop) -> Result<(), AskError> {
-    let what = format!("stop the service {}", stop.name);
     let body = ServiceStop { edges: stop.on.clone() };
-    let view: ServiceView = stop.api.client()?.delete(&what, &format!("services/{}", stop.name), &body)?;
+    let view: ServiceView = stop.api.client()?.delete(&format!("services/{}", stop.name), &body)?;
     if stop.json {
         return Ok(output::json(&view)?);
     }

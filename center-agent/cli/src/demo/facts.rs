@@ -115,32 +115,38 @@ impl Facts {
 
     fn app(&mut self, row: AppRow, timeline: &mut Timeline) -> io::Result<()> {
         let key = (row.meta.edge.clone(), row.app.clone());
-        let (edge, app) = (row.meta.edge.as_str(), row.app.as_str());
+        let (edge, app) = (row.meta.edge.as_str(), styled(BOLD, &row.app));
         let before = self.apps.get(&key);
-        let (downloads, replaced) = before.map_or((0, ""), |b| (b.downloads, b.replaced_by.as_str()));
-        if row.downloads > downloads {
-            let version = if row.installed.is_empty() { &row.latest } else { &row.installed };
-            let what = format!("downloaded {} {version}", styled(BOLD, app));
-            timeline.tell_some(&format!("download {app}"), edge, &what)?;
-        }
-        if row.state != before.map_or(AppState::Absent, |b| b.state) {
-            let (key, what) = match row.state {
-                AppState::Absent => ("absent", "gone from memory and disk"),
-                AppState::Loaded => ("loaded", "in memory"),
-                AppState::Quarantined => ("quarantined", "in quarantine"),
-                AppState::Downloading | AppState::Installed | AppState::Running => ("", ""),
-            };
-            if !what.is_empty() {
-                timeline.tell_some(
-                    &format!("{key} {app}"),
-                    edge,
-                    &format!("{} {what}", styled(BOLD, app)),
-                )?;
+        // Rows are sampled: what happened between two of them shows in the counters.
+        let news = |count: fn(&AppRow) -> u64| count(&row) > before.map_or(0, count);
+        let is_new_state = before.is_none_or(|before| before.state != row.state);
+        let was_here = row.downloads > 0 || before.is_some_and(|before| before.state != AppState::Absent);
+        let mut told = Vec::new();
+        // What is installed with a service is there before its first run, and is not counted.
+        let is_installed =
+            !row.installed.is_empty() && before.is_none_or(|before| before.installed.is_empty());
+        let is_downloaded = news(|row| row.downloads) || is_installed && row.downloads == 0;
+        told.extend(
+            is_downloaded.then(|| ("downloaded", format!("{app} {} downloaded, verified", row.latest))),
+        );
+        told.extend(news(|row| row.loads).then(|| ("loaded", format!("{app} loaded into memory"))));
+        match row.state {
+            AppState::Absent if was_here && (is_new_state || news(|row| row.downloads)) => {
+                told.push(("gone", format!("{app} gone from memory and disk")));
             }
+            AppState::Quarantined if is_new_state => {
+                told.push(("quarantined", format!("{app} in quarantine")))
+            }
+            _ => {}
         }
-        if row.replaced_by != replaced && !row.replaced_by.is_empty() {
-            let what = format!("{} replaced by {}", styled(BOLD, app), styled(BOLD, &row.replaced_by));
-            timeline.tell(edge, &styled(WARN, what))?;
+        if !row.replaced_by.is_empty() && before.is_none_or(|before| before.replaced_by != row.replaced_by) {
+            told.push((
+                "replaced",
+                styled(WARN, format!("{app} replaced by {}", styled(BOLD, &row.replaced_by))),
+            ));
+        }
+        for (what, text) in told {
+            timeline.tell_some(&format!("{what} {}", row.app), edge, &text)?;
         }
         self.apps.insert(key, row);
         Ok(())

@@ -66,7 +66,7 @@ pub enum CheckError {
     #[error("read {}", .0.join("; "))]
     Read(Vec<String>),
     /// There is something wrong; it was printed.
-    #[error("check {file}: {count} {}", if *.count == 1 { "error" } else { "errors" })]
+    #[error("check {file}: {count} {}", output::plural(*.count, "error"))]
     Found {
         /// The script.
         file: PathBuf,

@@ -83,7 +83,7 @@ pub fn run(publish: &Publish) -> Result<(), PublishError> {
     let files = [&parts.definition, &parts.text].into_iter().chain(parts.events.values());
     publish::upload(&client, &files.map(|file| file.bytes.as_slice()).collect::<Vec<_>>())?;
     let what = format!("{} {}", release.script, release.version);
-    let published: Published = client.post(&format!("publish {what}"), "scripts", &signed)?;
+    let published: Published = client.post("scripts", &signed)?;
     Ok(publish::published(&what, &published, publish.json)?)
 }
 
