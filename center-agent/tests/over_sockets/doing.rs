@@ -1,0 +1,152 @@
+//! What the center does when all is as it should be.
+
+use std::collections::BTreeMap;
+
+use center_agent::api::types::{EdgeDetail, FaultView, RecordsPage, ServiceStart, ServiceView};
+use flotilla_link::Delivery;
+use flotilla_schemas::command::{Command, Order, Reply};
+use flotilla_schemas::countermeasure::{By, Countermeasures, Measure};
+use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted};
+use flotilla_schemas::fault::{Answer, Fault};
+use flotilla_schemas::journal::{Ack, Batch, Body, Lane, Record};
+use flotilla_schemas::release::Catalog;
+use flotilla_schemas::report::Want;
+use flotilla_schemas::topic::{EdgeTopic, ToTopic};
+use flotilla_schemas::{Digest, Topic};
+use serde_json::{Value, json};
+
+use crate::lab::{Edge, Lab, app, names, until};
+
+fn start(edges: &[&str]) -> ServiceStart {
+    let edges = edges.iter().map(|edge| edge.parse().unwrap()).collect();
+    ServiceStart { script: None, edges, events: None, trigger: Trigger::EveryMs(5000) }
+}
+
+fn to(edge: &Edge, rest: ToTopic) -> Topic {
+    Topic::To(edge.id.clone(), rest)
+}
+
+fn fault_batch(edge: &Edge) -> Batch {
+    let fault = Fault {
+        fault: "f1".parse().unwrap(),
+        kind: "app.trap.unreachable".parse().unwrap(),
+        app: "meter".parse().unwrap(),
+        service: None,
+        step: None,
+        message: "nonsense".into(),
+        backtrace: vec![],
+        attempt: 1,
+        count: 1,
+        tried: vec![],
+        list_ver: 0,
+        by: By::Center,
+    };
+    let session = "s1".parse().unwrap();
+    let record = Record { seq: 1, ts: 5, clock_ok: true, session, body: Body::Fault(fault) };
+    let (edge, epoch, lane) = (edge.id.clone(), "epoch".parse().unwrap(), Lane::Fault);
+    Batch { v: 1, edge, epoch, lane, first: 1, floor: 1, records: vec![record] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_and_started_reaches_the_edge() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    let mut edge = Edge::join(&lab, "e1").await;
+    until(|| api.get::<EdgeDetail>("edges/e1").is_ok_and(|edge| edge.summary.online)).await;
+    let published = api.publish_app("meter").unwrap();
+    assert!(published.new && !api.publish_app("meter").unwrap().new);
+    api.publish_script("meter").unwrap();
+    let view: ServiceView = api.put("services/meter", &start(&["e1"])).unwrap();
+    assert!(view.on.contains_key(&edge.id));
+    let desired: Desired = edge.hears_json(&to(&edge, ToTopic::Desired)).await;
+    let Some(Wanted::Service(service)) =
+        desired.items.get(&Slot::Service("meter".parse().unwrap())).map(|item| &item.value)
+    else {
+        panic!("{desired:?}");
+    };
+    assert_eq!(service.apps, BTreeMap::from([("meter".parse().unwrap(), published.release)]));
+    edge.leave().await;
+    // What is retained waits for the edge.
+    let mut edge = Edge::join(&lab, "e1").await;
+    let catalog = loop {
+        let catalog: Catalog = edge.hears_json(&Topic::Catalog("targets".into())).await;
+        if catalog.version >= desired.min_catalog {
+            break catalog;
+        }
+    };
+    assert!(catalog.releases.contains_key(&published.release));
+    let chunk = app("meter").release.wasm.chunks[0];
+    let want = Want { v: 1, edge: edge.id.clone(), chunks: vec![chunk] };
+    edge.says(EdgeTopic::Want, &want, Delivery::Message);
+    let bytes = edge.hears(&Topic::Blob(chunk.first())).await.payload;
+    assert_eq!(Digest::of(&bytes), chunk);
+    edge.leave().await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_is_answered_stored_and_shown() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    let mut edge = Edge::join(&lab, "e1").await;
+    let list = json!({ "rule": [{ "kind": "app.*", "measures": ["restart", "replace"] }] });
+    let held: Countermeasures = api.put("countermeasures", &list).unwrap();
+    assert_eq!(api.get::<Countermeasures>("countermeasures").unwrap(), held);
+    until(|| api.get::<EdgeDetail>("edges/e1").is_ok()).await;
+    let waiting = std::thread::spawn({
+        let api = api.clone();
+        move || api.get::<RecordsPage>("records?edge=e1&lane=0&after=0&wait_ms=30000")
+    });
+    edge.says(EdgeTopic::Journal(0), &fault_batch(&edge), Delivery::Message);
+    let answer: Answer = edge.hears_json(&to(&edge, ToTopic::Answer)).await;
+    assert_eq!((answer.measure, answer.list_ver), (Measure::Restart, held.version));
+    let ack: Ack = edge.hears_json(&to(&edge, ToTopic::Ack)).await;
+    assert_eq!((ack.from, ack.upto), (1, 1));
+    let page = tokio::task::block_in_place(|| waiting.join().unwrap()).unwrap();
+    assert_eq!((page.records.len(), page.more), (1, false));
+    until(|| api.get::<Vec<FaultView>>("faults?edge=e1&open=true").unwrap().len() == 1).await;
+    assert!(api.get::<Vec<FaultView>>("faults?open=false").unwrap().is_empty());
+    let after: RecordsPage = api.get(&format!("records?edge=e1&after={}", page.next)).unwrap();
+    assert_eq!((after.records.len(), after.next), (0, page.next));
+    edge.leave().await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_the_edges_reply() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    let mut edge = Edge::join(&lab, "e1").await;
+    until(|| api.get::<EdgeDetail>("edges/e1").is_ok_and(|edge| edge.summary.online)).await;
+    let waiting = std::thread::spawn({
+        let (api, order) = (api.clone(), Order::RestartApp("meter".parse().unwrap()));
+        move || api.post::<Reply>("edges/e1/commands", &order)
+    });
+    let command: Command = edge.hears_json(&to(&edge, ToTopic::Command)).await;
+    let reply =
+        Reply { v: 1, edge: edge.id.clone(), id: command.id, done: true, message: "restarted".into() };
+    edge.says(EdgeTopic::Reply("command".into()), &reply, Delivery::Message);
+    assert_eq!(tokio::task::block_in_place(|| waiting.join().unwrap()), Ok(reply));
+    edge.leave().await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_center_knows_what_it_knew() {
+    let mut lab = Lab::open().await;
+    let edge = Edge::join(&lab, "e1").await;
+    until(|| lab.api().get::<EdgeDetail>("edges/e1").is_ok()).await;
+    lab.api().publish_app("meter").unwrap();
+    lab.api().publish_script("meter").unwrap();
+    lab.api().put::<ServiceView>("services/meter", &start(&["e1"])).unwrap();
+    edge.says(EdgeTopic::Journal(0), &fault_batch(&edge), Delivery::Message);
+    until(|| lab.api().get::<Vec<FaultView>>("faults").unwrap().len() == 1).await;
+    let looks = ["apps", "apps/meter", "scripts/meter", "services", "faults", "records?edge=e1"];
+    let look = |lab: &Lab| looks.map(|path| lab.api().get::<Value>(path).unwrap());
+    let before = look(&lab);
+    lab.restart().await;
+    assert_eq!(look(&lab), before);
+    assert_eq!(names(before[0].as_array().unwrap()), ["meter".parse().unwrap()]);
+    edge.leave().await;
+    lab.close().await;
+}
