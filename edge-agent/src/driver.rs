@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::apps::{Apps, LoadOf, unreadable};
 use crate::equipment::Devices;
 use crate::host::AppHost;
+use crate::log;
 use crate::shelf::{Shelf, ShelfError};
 use crate::store::Store;
 use crate::vitals;
@@ -150,20 +151,22 @@ impl Driver {
     async fn step(&mut self, inputs: Vec<Input>) {
         let mut effects = Vec::new();
         for input in inputs {
-            let step = self.core.handle(input, self.clock.now());
-            self.unsaved.extend(step.persist);
-            effects.extend(step.effects);
-            self.wake_at = step.wake_at;
+            self.decide(input, &mut effects);
         }
         if let Some(input) = self.commit().await {
-            let step = self.core.handle(input, self.clock.now());
-            self.unsaved.extend(step.persist);
-            effects.extend(step.effects);
-            self.wake_at = step.wake_at;
+            self.decide(input, &mut effects);
         }
         for effect in effects {
             self.carry_out(effect);
         }
+    }
+
+    fn decide(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        let step = self.core.handle(input, self.clock.now());
+        step.persist.iter().for_each(log::recorded);
+        self.unsaved.extend(step.persist);
+        effects.extend(step.effects);
+        self.wake_at = step.wake_at;
     }
 
     /// Commits what is to be kept; what the core must know about the disk.

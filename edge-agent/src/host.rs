@@ -50,10 +50,10 @@ impl Host for AppHost {
     fn log(&self, level: Level, message: &str) {
         let app = self.app.as_str();
         match level {
-            Level::Error => tracing::warn!(app, message, "an app reports an error"),
-            Level::Warn => tracing::warn!(app, message, "an app warns"),
-            Level::Info => tracing::info!(app, message, "an app says"),
-            Level::Debug => tracing::debug!(app, message, "an app says"),
+            Level::Error => tracing::warn!(app, ?message, "an app reports an error"),
+            Level::Warn => tracing::warn!(app, ?message, "an app warns"),
+            Level::Info => tracing::info!(app, ?message, "an app says"),
+            Level::Debug => tracing::debug!(app, ?message, "an app says"),
         }
     }
 

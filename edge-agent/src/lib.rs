@@ -17,6 +17,7 @@ mod equipment;
 mod host;
 mod identity;
 pub mod journal;
+mod log;
 pub mod shelf;
 mod start;
 mod store;

@@ -47,6 +47,8 @@ pub struct Core {
     pub(crate) storage_full: bool,
     pub(crate) stopping: bool,
     pub(crate) lanes: Lanes,
+    /// What was safe in each lane when that was kept last.
+    pub(crate) kept_safe: [u64; 3],
     pub(crate) catalog: Option<Catalog>,
     pub(crate) releases: Releases,
     pub(crate) slots: BTreeMap<Slot, Item>,
@@ -77,6 +79,7 @@ impl Core {
             storage_full: false,
             stopping: false,
             lanes: Lanes::found(found.lanes),
+            kept_safe: [0; 3],
             catalog: None,
             releases: Releases::default(),
             slots: BTreeMap::new(),
@@ -100,6 +103,7 @@ impl Core {
 
     fn take_found(&mut self, key: &str, value: &[u8]) {
         let taken = match key.split_once('/') {
+            None if key == "safe" => read(value).map(|safe| self.take_safe(safe)),
             None if key == "catalog" => read(value).map(|catalog| self.catalog = Some(catalog)),
             Some(("slot", slot)) => match slot.to_owned().try_into() {
                 Ok(slot) => read(value).map(|item| self.take_slot(slot, item)),

@@ -1,8 +1,9 @@
 //! Where the journal stands: what is written, sent, acknowledged and deleted, lane by lane.
 //!
 //! Invariants: `floor ≤ head + 1`; nothing is deleted unless `durable` different centers have it on disk, or the
-//! journal is full; the sending position lies between the best acknowledgement and the head. Records themselves are
-//! the driver's: the core knows numbers and sizes.
+//! journal is full; the sending position lies between the best acknowledgement and the head. The last records stay,
+//! though centers have them: for whoever reads a gateway's folder. Records themselves are the driver's: the core
+//! knows numbers and sizes.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,9 @@ pub const RESEND_MS: u64 = 2_000;
 /// How often a lane with records that are not deleted asks every center where it stands, in milliseconds.
 pub const PROBE_MS: u64 = 60_000;
 
+/// How many records of a lane stay though centers have them.
+pub const HISTORY_RECORDS: u64 = 512;
+
 /// Where one lane stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LaneState {
@@ -27,6 +31,8 @@ pub struct LaneState {
     pub floor: u64,
     /// Bytes of the records that are there.
     pub bytes: u64,
+    /// The greatest number that enough centers have on disk.
+    pub safe: u64,
     acks: BTreeMap<CenterId, (u64, u64)>,
     sent: u64,
     window: u64,
@@ -46,7 +52,7 @@ pub struct Range {
 /// What an acknowledgement says of a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acked {
-    /// Records below this number may be deleted; the floor, if nothing may.
+    /// Records below this number are deleted now; the floor, if none are.
     Below(u64),
     /// The center has records that this journal never wrote: the disk was restored or cloned.
     Fork,
@@ -55,8 +61,15 @@ pub enum Acked {
 impl LaneState {
     /// A lane as it is found on disk.
     pub fn found(head: u64, floor: u64, bytes: u64) -> Self {
-        let sent = floor.saturating_sub(1);
-        Self { head, floor: floor.max(1), bytes, sent, window: WINDOW_MAX, ..Self::default() }
+        let mut lane = Self { head, floor: floor.max(1), bytes, window: WINDOW_MAX, ..Self::default() };
+        lane.set_safe(0);
+        lane
+    }
+
+    /// So much was known to be safe when the agent ended.
+    pub fn set_safe(&mut self, safe: u64) {
+        self.safe = safe.max(self.floor - 1).min(self.head);
+        self.sent = self.safe;
     }
 
     /// The number of the next record, which is now written.
@@ -70,7 +83,7 @@ impl LaneState {
     /// The greatest number that any center's latest acknowledgement reaches from the floor.
     fn best(&self) -> u64 {
         let reaching = self.acks.values().filter(|(from, _)| *from <= self.floor).map(|(_, upto)| *upto);
-        reaching.max().unwrap_or(0).max(self.floor.saturating_sub(1)).min(self.head)
+        reaching.max().unwrap_or(self.safe).max(self.floor - 1).min(self.head)
     }
 
     /// How many records no center has acknowledged.
@@ -96,8 +109,17 @@ impl LaneState {
         let mut held: Vec<u64> =
             self.acks.values().filter(|(from, _)| *from <= self.floor).map(|(_, upto)| *upto).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
-        let kept = held.get(durable.saturating_sub(1)).copied().unwrap_or(0);
-        Acked::Below((kept + 1).max(self.floor))
+        self.safe = held.get(durable.saturating_sub(1)).copied().unwrap_or(0).max(self.floor - 1);
+        if self.safe == self.head {
+            self.probe_at = None;
+        }
+        Acked::Below(self.deletable())
+    }
+
+    /// What may be deleted, a good part of the history at a time: each deletion is a commit.
+    fn deletable(&self) -> u64 {
+        let below = (self.safe + 1).min((self.head + 1).saturating_sub(HISTORY_RECORDS));
+        if below >= self.floor + HISTORY_RECORDS / 4 { below } else { self.floor }
     }
 
     /// Records below this number are gone. Sizes are shared out evenly: the total is exact again after a restart.
@@ -106,6 +128,7 @@ impl LaneState {
         let gone = below.saturating_sub(self.floor).min(count);
         self.bytes -= if count == 0 { 0 } else { (self.bytes as u128 * gone as u128 / count as u128) as u64 };
         self.floor = self.floor.max(below);
+        self.safe = self.safe.max(self.floor - 1);
         self.sent = self.sent.max(self.floor - 1);
         if self.floor > self.head {
             self.probe_at = None;
@@ -186,6 +209,7 @@ impl Lanes {
     pub fn renamed(&mut self) {
         for lane in &mut self.0 {
             lane.acks.clear();
+            lane.set_safe(0);
             lane.connected();
         }
     }
@@ -195,17 +219,21 @@ impl Lanes {
         self.0.iter().map(|lane| lane.bytes).sum()
     }
 
-    /// Where to cut when there are more than `bytes_max`: the least important lane that has records gives up the
-    /// oldest eighth of them.
+    /// Where to cut when there are more than `bytes_max`: what centers have goes first, then the oldest eighth of
+    /// the least important lane that has records.
     pub fn overflow(&self, bytes_max: u64) -> Option<(Lane, u64)> {
         if self.bytes() <= bytes_max {
             return None;
         }
-        let lane =
-            Lane::ALL.into_iter().rev().find(|lane| self.lane(*lane).floor <= self.lane(*lane).head)?;
+        let is_safe = |lane: &Lane| self.lane(*lane).floor <= self.lane(*lane).safe;
+        let has_records = |lane: &Lane| self.lane(*lane).floor <= self.lane(*lane).head;
+        let least = || Lane::ALL.into_iter().rev();
+        if let Some(lane) = least().find(is_safe) {
+            return Some((lane, self.lane(lane).safe + 1));
+        }
+        let lane = least().find(has_records)?;
         let state = self.lane(lane);
-        let count = state.head + 1 - state.floor;
-        Some((lane, state.floor + (count / 8).max(1)))
+        Some((lane, state.floor + ((state.head + 1 - state.floor) / 8).max(1)))
     }
 }
 
@@ -237,17 +265,34 @@ mod tests {
 
     #[test]
     fn records_are_deleted_when_enough_different_centers_have_them() {
-        let mut lane = lane(10);
-        assert_eq!(lane.acked(&ack("c1", 1, 8), 2), Acked::Below(1));
-        assert_eq!(lane.acked(&ack("c1", 1, 9), 2), Acked::Below(1), "one center twice is one center");
-        assert_eq!(lane.acked(&ack("c2", 1, 5), 2), Acked::Below(6));
-        lane.trimmed(6);
-        assert_eq!((lane.floor, lane.bytes), (6, 500));
-        assert_eq!(
-            lane.acked(&ack("c1", 8, 10), 2),
-            Acked::Below(6),
-            "an interval above the floor proves nothing"
-        );
+        let head = HISTORY_RECORDS * 2;
+        let mut lane = lane(head);
+        assert_eq!(lane.acked(&ack("c1", 1, head), 2), Acked::Below(1));
+        assert_eq!(lane.acked(&ack("c1", 1, head), 2), Acked::Below(1), "one center twice is one center");
+        assert_eq!(lane.acked(&ack("c2", 1, 200), 2), Acked::Below(201));
+        lane.trimmed(201);
+        assert_eq!((lane.floor, lane.bytes), (201, (head - 200) * 100));
+        let above = lane.acked(&ack("c1", 300, head), 2);
+        assert_eq!(above, Acked::Below(201), "an interval above the floor proves nothing");
+    }
+
+    #[test]
+    fn the_last_records_stay_for_whoever_reads_the_folder() {
+        let mut lane = lane(HISTORY_RECORDS);
+        assert_eq!(lane.acked(&ack("c1", 1, HISTORY_RECORDS), 1), Acked::Below(1));
+        for _ in 0..HISTORY_RECORDS / 4 {
+            lane.append(100, 0);
+        }
+        let head = lane.head;
+        assert_eq!(lane.acked(&ack("c1", 1, head), 1), Acked::Below(HISTORY_RECORDS / 4 + 1));
+    }
+
+    #[test]
+    fn what_was_safe_before_a_restart_is_not_sent_again() {
+        let mut lane = LaneState::found(100, 1, 0);
+        lane.set_safe(90);
+        assert_eq!(lane.due(0), [Range { first: 91, last: 100 }]);
+        assert_eq!(lane.unacked(), 10);
     }
 
     #[test]
@@ -286,7 +331,7 @@ mod tests {
         let mut lane = lane(1);
         lane.due(0);
         lane.acked(&ack("c1", 1, 1), 2);
-        assert_eq!(lane.due(1), []);
+        assert_eq!(lane.due(1), [], "one center has it, and two are wanted");
         assert_eq!(lane.due(PROBE_MS), [Range { first: 2, last: 1 }]);
         assert_eq!(lane.due(PROBE_MS + 1), []);
     }
@@ -296,6 +341,9 @@ mod tests {
         let mut lanes = Lanes::found([(10, 1, 1000), (10, 1, 1000), (16, 1, 1000)]);
         assert_eq!(lanes.overflow(3000), None);
         assert_eq!(lanes.overflow(2999), Some((Lane::Reading, 3)));
+        lanes.lane_mut(Lane::Event).set_safe(4);
+        assert_eq!(lanes.overflow(2999), Some((Lane::Event, 5)), "what a center has goes before all else");
+        lanes.lane_mut(Lane::Event).set_safe(0);
         lanes.lane_mut(Lane::Reading).trimmed(17);
         lanes.lane_mut(Lane::Event).trimmed(11);
         assert_eq!(lanes.overflow(500), Some((Lane::Fault, 2)));

@@ -35,4 +35,4 @@ mod service;
 pub use crate::core::{Core, Found};
 pub use effect::{Code, Effect, Persist, Send, Step};
 pub use input::{Config, Failure, Input, ScriptFiles};
-pub use journal::{PROBE_MS, RESEND_MS, WINDOW_MAX};
+pub use journal::{HISTORY_RECORDS, PROBE_MS, RESEND_MS, WINDOW_MAX};

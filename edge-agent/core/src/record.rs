@@ -25,8 +25,26 @@ impl Core {
         }
         self.lanes.lane_mut(lane).append(bytes as u64, self.now.mono_ms);
         self.step.persist.push(Persist::Append(lane, Box::new(record.clone())));
+        self.keep_safe();
         self.make_room();
         record
+    }
+
+    /// What is safe is kept along with a record, never with a commit of its own: it saves sending, nothing else.
+    fn keep_safe(&mut self) {
+        let safe = Lane::ALL.map(|lane| self.lanes.lane(lane).safe);
+        if self.kept_safe != safe {
+            self.kept_safe = safe;
+            self.keep("safe".to_owned(), &safe);
+        }
+    }
+
+    /// At boot: what was safe then.
+    pub(crate) fn take_safe(&mut self, safe: [u64; 3]) {
+        self.kept_safe = safe;
+        for (lane, safe) in Lane::ALL.into_iter().zip(safe) {
+            self.lanes.lane_mut(lane).set_safe(safe);
+        }
     }
 
     /// Drops the oldest of the least important, and says so, when the journal is full.
