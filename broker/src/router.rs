@@ -133,8 +133,8 @@ async fn watch_over(mut link: Link, died: watch::Sender<bool>) {
     nudge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let alive = tokio::select! {
-            delivery = link.next() => delivery.map(drop),
-            _ = nudge.tick() => link.send(Packet::PingReq(PingReq)),
+            passed = link.next() => passed.map(drop),
+            _ = nudge.tick() => link.fence(),
         };
         if alive.is_err() {
             tracing::error!("the router has died");
@@ -194,7 +194,8 @@ impl Link {
         self.send(message.into_router())
     }
 
-    /// Subscribes; `subscription`, not 0, comes back in each [`Delivery`].
+    /// Subscribes; `subscription`, not 0, comes back in each [`Delivery`]. Messages of others may still overtake this,
+    /// even such as they publish later: see [`Link::fence`].
     pub(crate) fn subscribe(&mut self, filter: String, subscription: usize) -> Result<(), Died> {
         let filter = Filter {
             path: filter,
@@ -212,13 +213,24 @@ impl Link {
         self.send(Packet::Unsubscribe(Unsubscribe { pkid: 1, filters: vec![filter] }, None))
     }
 
-    /// The next message. Nothing is lost if this is dropped before it is done.
-    pub(crate) async fn next(&mut self) -> Result<Delivery, Died> {
+    /// Asks for a fence, which [`Link::next`] gives once all that went before has taken effect. The router takes everything that a
+    /// link has for it when the first of that has its turn, so links overtake each other.
+    pub(crate) fn fence(&mut self) -> Result<(), Died> {
+        self.send(Packet::PingReq(PingReq))
+    }
+
+    /// The next message, or nothing in place of a fence. Nothing is lost if this is dropped before it is done.
+    pub(crate) async fn next(&mut self) -> Result<Option<Delivery>, Died> {
         loop {
             match self.rx.next().await.map_err(|_| Died)? {
                 Some(Notification::Forward(forward)) => {
                     if let Some(delivery) = Delivery::from_router(forward) {
-                        return Ok(delivery);
+                        return Ok(Some(delivery));
+                    }
+                }
+                Some(ack @ Notification::DeviceAck(_)) => {
+                    if let Some(Packet::PingResp(_)) = ack.into() {
+                        return Ok(None);
                     }
                 }
                 // The router has handed over as much as it does at a time and waits to be called.
@@ -229,10 +241,10 @@ impl Link {
         }
     }
 
-    /// The next message if there is one at once.
-    pub(crate) fn try_next(&mut self) -> Option<Result<Delivery, Died>> {
+    /// The same if there is something at once.
+    pub(crate) fn try_next(&mut self) -> Option<Result<Option<Delivery>, Died>> {
         match pin!(self.next()).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(delivery) => Some(delivery),
+            Poll::Ready(passed) => Some(passed),
             Poll::Pending => None,
         }
     }
@@ -259,6 +271,16 @@ impl Drop for Link {
 mod tests {
     use super::*;
 
+    impl Link {
+        async fn delivery(&mut self) -> Delivery {
+            loop {
+                if let Some(delivery) = self.next().await.unwrap() {
+                    return delivery;
+                }
+            }
+        }
+    }
+
     fn message(topic: &'static str) -> Message {
         Message {
             topic: Bytes::from_static(topic.as_bytes()),
@@ -280,7 +302,7 @@ mod tests {
         link.publish(message("c")).unwrap();
         let mut got = Vec::new();
         for _ in 0..3 {
-            let delivery = link.next().await.unwrap();
+            let delivery = link.delivery().await;
             got.push((delivery.message.topic().to_owned(), delivery.subscription));
         }
         got.sort();
@@ -294,12 +316,29 @@ mod tests {
         let mut other = router.link().await.unwrap();
         link.subscribe("a".into(), 1).unwrap();
         link.publish(message("a")).unwrap();
-        let first = link.next().await.unwrap().offset;
+        let first = link.delivery().await.offset;
         for _ in 0..5_000 {
             other.publish(message("a")).unwrap();
         }
         for i in 1..=5_000 {
-            assert_eq!(link.next().await.unwrap().offset, first + i);
+            assert_eq!(link.delivery().await.offset, first + i);
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_a_fence_a_subscription_holds_and_another_link_overtakes_nothing() {
+        let router = Router::start(&Limits::default()).await.unwrap();
+        let mut other = router.link().await.unwrap();
+        for _ in 0..2_000 {
+            let mut link = router.link().await.unwrap();
+            // An event of the other is under way, in whose turn the router would take what follows.
+            other.publish(message("x")).unwrap();
+            link.subscribe("a".into(), 1).unwrap();
+            link.fence().unwrap();
+            assert!(matches!(link.next().await, Ok(None)));
+            other.publish(message("a")).unwrap();
+            link.fence().unwrap();
+            assert_eq!(link.delivery().await.message.topic(), "a");
         }
     }
 
@@ -317,7 +356,7 @@ mod tests {
             assert!(link.slot <= 3);
             drop(link);
             bystander.publish(message("b")).unwrap();
-            assert_eq!(bystander.next().await.unwrap().message.topic(), "b");
+            assert_eq!(bystander.delivery().await.message.topic(), "b");
         }
     }
 

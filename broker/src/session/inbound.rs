@@ -32,6 +32,13 @@ pub(super) enum Refused {
     Died(#[from] Died),
 }
 
+/// The answer to a SUBSCRIBE or UNSUBSCRIBE, and the retained messages that come after it.
+#[derive(Debug)]
+pub(super) struct Confirmation {
+    answer: Packet,
+    backlog: Vec<Backlog>,
+}
+
 impl Session {
     pub(super) fn handle(&mut self, packet: Incoming) -> Result<(), Close> {
         match packet {
@@ -132,14 +139,35 @@ impl Session {
             return Err(Close::Protocol("a subscription identifier of 0"));
         }
         let mut return_codes = Vec::with_capacity(subscribe.filters.len());
+        let mut backlog = Vec::new();
         for filter in subscribe.filters {
             return_codes.push(match self.refuse_filter(&filter) {
                 Some(code) if self.admission.version == Version::V5 => code,
                 Some(_) => SubscribeReasonCode::Failure,
-                None => self.add_subscription(&filter, identifier)?,
+                None => {
+                    backlog.extend(self.add_subscription(&filter, identifier)?);
+                    SubscribeReasonCode::Success(filter.qos.min_of(QoS::AtLeastOnce))
+                }
             });
         }
-        self.send(Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes }, None)).map(|_| ())
+        let answer = Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes }, None);
+        self.answer_when_done(Confirmation { answer, backlog })
+    }
+
+    fn answer_when_done(&mut self, confirmation: Confirmation) -> Result<(), Close> {
+        self.link.fence()?;
+        self.confirming.push_back(confirmation);
+        Ok(())
+    }
+
+    /// The router has done what was asked first. Only now are retained messages looked up, so that nothing falls
+    /// between them and the live ones.
+    pub(super) fn confirm(&mut self) -> Result<(), Close> {
+        let Some(Confirmation { answer, backlog }) = self.confirming.pop_front() else { return Ok(()) };
+        self.send(answer)?;
+        self.backlog.retain(|old| backlog.iter().all(|new| new.subscription != old.subscription));
+        self.backlog.extend(backlog);
+        Ok(())
     }
 
     fn refuse_filter(&self, filter: &Filter) -> Option<SubscribeReasonCode> {
@@ -162,7 +190,7 @@ impl Session {
         &mut self,
         filter: &Filter,
         identifier: Option<usize>,
-    ) -> Result<SubscribeReasonCode, Close> {
+    ) -> Result<Option<Backlog>, Close> {
         let known = self.subscriptions.contains(&filter.path);
         let number = self.subscriptions.insert(filter, identifier);
         self.link.subscribe(filter.path.clone(), number)?;
@@ -171,12 +199,7 @@ impl Session {
             RetainForwardRule::OnNewSubscribe => !known,
             RetainForwardRule::Never => false,
         };
-        if retained {
-            // After the router knows of it, so that nothing falls between the two.
-            self.backlog.retain(|backlog| backlog.subscription != number);
-            self.backlog.push_back(Backlog { subscription: number, after: None });
-        }
-        Ok(SubscribeReasonCode::Success(filter.qos.min_of(QoS::AtLeastOnce)))
+        Ok(retained.then_some(Backlog { subscription: number, after: None }))
     }
 
     fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), Close> {
@@ -193,7 +216,8 @@ impl Session {
                 None => UnsubAckReason::NoSubscriptionExisted,
             });
         }
-        self.send(Packet::UnsubAck(UnsubAck { pkid: unsubscribe.pkid, reasons }, None)).map(|_| ())
+        let answer = Packet::UnsubAck(UnsubAck { pkid: unsubscribe.pkid, reasons }, None);
+        self.answer_when_done(Confirmation { answer, backlog: Vec::new() })
     }
 }
 

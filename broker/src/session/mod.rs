@@ -24,10 +24,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::admission::{Admission, Refusal};
 use crate::broker::Broker;
 use crate::close::Close;
+use crate::message::Delivery;
 use crate::packet::{First, IncomingConnect, ReadError, Version, next_frame};
 use crate::registry::Claim;
 use crate::router::Link;
 use acks::Acks;
+use inbound::Confirmation;
 use outbound::Backlog;
 use subscriptions::Subscriptions;
 use window::Window;
@@ -124,6 +126,8 @@ pub(crate) struct Session {
     subscriptions: Subscriptions,
     window: Window,
     acks: Acks,
+    /// Answers to SUBSCRIBE and UNSUBSCRIBE that are given when the router has done it.
+    confirming: VecDeque<Confirmation>,
     /// Retained messages still to be delivered.
     backlog: VecDeque<Backlog>,
     /// Messages that QoS 0 subscriptions lost because the client was slow.
@@ -146,6 +150,7 @@ impl Session {
             out: BytesMut::new(),
             subscriptions: Subscriptions::default(),
             acks: Acks::default(),
+            confirming: VecDeque::new(),
             backlog: VecDeque::new(),
             lost: 0,
             heard: Instant::now(),
@@ -199,10 +204,10 @@ impl Session {
                 written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
                     written.map_err(Close::Lost)?;
                 }
-                delivery = self.link.next(), if self.takes() => {
-                    self.deliver_live(delivery?)?;
-                    while self.takes() && let Some(delivery) = self.link.try_next() {
-                        self.deliver_live(delivery?)?;
+                passed = self.link.next(), if self.takes() => {
+                    self.take(passed?)?;
+                    while self.takes() && let Some(passed) = self.link.try_next() {
+                        self.take(passed?)?;
                     }
                 }
                 () = self.acks.ready() => {}
@@ -227,12 +232,20 @@ impl Session {
 
     /// Whether anything more may be read: there is room for the answers.
     fn reads(&self) -> bool {
-        self.out.len() < OUT_BYTES && self.acks.len() < usize::from(self.broker.limits.inflight)
+        let inflight = usize::from(self.broker.limits.inflight);
+        self.out.len() < OUT_BYTES && self.acks.len() < inflight && self.confirming.len() < inflight
     }
 
     /// Whether another message may be taken for the client.
     fn takes(&self) -> bool {
         self.out.len() < OUT_BYTES && !self.window.is_full()
+    }
+
+    fn take(&mut self, passed: Option<Delivery>) -> Result<(), Close> {
+        match passed {
+            Some(delivery) => self.deliver_live(delivery),
+            None => self.confirm(),
+        }
     }
 
     fn note_stall(&mut self) {

@@ -92,6 +92,17 @@ impl Client {
         (client, connack)
     }
 
+    /// Tries until the broker is no longer too busy.
+    pub async fn connect_when_there_is_room(address: SocketAddr, id: &str) -> Self {
+        loop {
+            let (client, connack) = Self::try_connect(address, Connect::new(V5, id)).await;
+            match connack[1] {
+                0 => return client,
+                code => assert_eq!(code, 0x89),
+            }
+        }
+    }
+
     /// Whether the other side still listens is found out by reading.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
