@@ -65,8 +65,12 @@ pub fn run(args: &Journal) -> Result<(), JournalError> {
     }
     let heads = journal.heads.map(|head| head.to_string()).join("/");
     let count = journal.records.len();
+    let records = output::plural(count, "record");
     Ok(output::line(styled(
         DIM,
-        format!("{count} records; journal {}, last numbers {heads}", journal.epoch),
+        format!(
+            "{count} {records} here, without those that centers acknowledged; journal {}, last numbers {heads}",
+            journal.epoch
+        ),
     ))?)
 }
