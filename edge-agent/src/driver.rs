@@ -244,6 +244,7 @@ impl Driver {
             Send::Message => Delivery::Message,
             Send::Reading => Delivery::Reading,
         };
+        tracing::trace!(%topic, "a message is sent");
         if let Err(error) = self.link.publish(topic, payload, delivery) {
             tracing::warn!(%topic, %error, "a message is dropped");
         }
