@@ -65,12 +65,6 @@ pub fn run(args: &Journal) -> Result<(), JournalError> {
     }
     let heads = journal.heads.map(|head| head.to_string()).join("/");
     let count = journal.records.len();
-    let records = output::plural(count, "record");
-    Ok(output::line(styled(
-        DIM,
-        format!(
-            "{count} {records} here, without those that centers acknowledged; journal {}, last numbers {heads}",
-            journal.epoch
-        ),
-    ))?)
+    let (records, epoch) = (output::plural(count, "record"), &journal.epoch);
+    Ok(output::line(styled(DIM, format!("{count} {records}; journal {epoch}, last numbers {heads}")))?)
 }

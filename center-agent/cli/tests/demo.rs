@@ -22,13 +22,17 @@ fn folders(temp: &TempDir) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_story_happens_and_the_folder_is_kept_if_that_is_wished() {
+fn the_story_happens_and_the_dead_edges_journal_tells_it_too() {
     let temp = tempfile::tempdir().unwrap();
     let (done, told) = flotilla(temp.path(), &["demo", "--once", "--keep"]);
     assert!(done, "{told}");
     let [folder] = folders(&temp).try_into().unwrap();
-    let (done, told) = flotilla(temp.path(), &["journal", folder.join("e2").to_str().unwrap()]);
-    assert!(done && told.contains("last numbers 5/"), "{told}");
+    let edge = folder.join("e2");
+    let (done, journal) = flotilla(temp.path(), &["journal", edge.to_str().unwrap(), "--lane", "0"]);
+    assert!(done, "{journal}");
+    let told = ["fault", "restart, attempt 1", "replace, attempt 2", "cured by replace"];
+    let places = told.map(|what| journal.find(what));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?} in {journal}");
 }
 
 #[test]

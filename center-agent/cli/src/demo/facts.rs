@@ -94,12 +94,11 @@ impl Facts {
         self.events.iter().filter(|((e, _, n), _)| e == edge && n == name).map(|(_, count)| count).sum()
     }
 
-    /// The first fault of this edge's app.
-    pub fn fault(&self, edge: &EdgeId, app: &AppId) -> Option<&FaultFacts> {
-        let mut faults: Vec<&FaultFacts> =
-            self.faults.values().filter(|f| f.edge == *edge && f.fault.app == *app).collect();
-        faults.sort_by_key(|fault| fault.due_ts.values().next().copied());
-        faults.first().copied()
+    /// The first trap of this app on this edge.
+    pub fn trap(&self, edge: &EdgeId, app: &AppId) -> Option<&FaultFacts> {
+        let is_it =
+            |f: &&FaultFacts| f.edge == *edge && f.fault.app == *app && f.fault.kind.is_in("app.trap.*");
+        self.faults.values().filter(is_it).min_by_key(|fault| fault.due_ts.values().next().copied())
     }
 
     fn avail(&mut self, edge: &EdgeId, payload: &[u8], timeline: &mut Timeline) -> io::Result<()> {
@@ -175,57 +174,49 @@ impl Facts {
     }
 
     fn record(&mut self, edge: &EdgeId, record: Record, timeline: &mut Timeline) -> io::Result<()> {
-        let ts = record.ts;
-        match record.body {
-            Body::Fault(fault) => {
-                let (kind, message) = (styled(BAD, &fault.kind), plain(&fault.message));
-                let at = fault.step.as_ref().map(|step| format!(" at {}", plain(step))).unwrap_or_default();
-                let id = styled(DIM, &fault.fault);
-                let what = format!("{kind} in {}{at}, attempt {}: {message}  {id}", fault.app, fault.attempt);
-                timeline.tell(edge.as_str(), &what)?;
-                let id = fault.fault.clone();
-                let facts = self.faults.entry(id).or_insert_with(|| FaultFacts {
-                    edge: edge.clone(),
-                    fault: fault.clone(),
-                    due_ts: BTreeMap::new(),
-                    restorations: BTreeMap::new(),
-                    closed: None,
-                });
-                facts.due_ts.entry(fault.attempt).or_insert(ts);
-                facts.fault = fault;
-            }
+        let told = match record.body {
+            Body::Fault(fault) => self.fault_seen(edge, fault, record.ts),
             Body::Restoration { fault, attempt, measure, cause, center } => {
-                let by =
-                    center.as_ref().map_or("the edge alone".to_owned(), |center| format!("center {center}"));
-                if let Some(facts) = self.faults.get_mut(&fault) {
-                    facts.restorations.insert(attempt, Restoration { measure, center, ts });
-                    let after =
-                        facts.answer_ms(attempt).map(|ms| format!(" after {ms} ms")).unwrap_or_default();
-                    let measure = styled(WARN, measure);
-                    let what = format!(
-                        "{by} answers{after}: {measure}, cause {}  {}",
-                        plain(&cause),
-                        styled(DIM, fault)
-                    );
-                    timeline.tell(edge.as_str(), &what)?;
-                }
+                let restoration = Restoration { measure, center, ts: record.ts };
+                self.decided(&fault, attempt, &cause, restoration)
             }
-            Body::Closed(closed) => {
-                let what = format!(
-                    "fault {} after {} ms, {} attempts  {}",
-                    styled(GOOD, "closed"),
-                    closed.open_ms,
-                    closed.attempts,
-                    styled(DIM, &closed.fault)
-                );
-                timeline.tell(edge.as_str(), &what)?;
-                if let Some(facts) = self.faults.get_mut(&closed.fault.clone()) {
-                    facts.closed = Some(closed);
-                }
-            }
-            Body::Event { .. } | Body::Command { .. } | Body::Dropped { .. } => {}
-        }
-        Ok(())
+            Body::Closed(closed) => self.closed(closed),
+            Body::Event { .. } | Body::Command { .. } | Body::Dropped { .. } => None,
+        };
+        told.map_or(Ok(()), |told| timeline.tell(edge.as_str(), &told))
+    }
+
+    fn fault_seen(&mut self, edge: &EdgeId, fault: Fault, ts: i64) -> Option<String> {
+        let at = fault.step.as_ref().map(|step| format!(" at {}", plain(step))).unwrap_or_default();
+        let what = format!("in {}{at}, attempt {}: {}", fault.app, fault.attempt, plain(&fault.message));
+        let told = format!("{} {what}  {}", styled(BAD, &fault.kind), styled(DIM, &fault.fault));
+        let facts = self.faults.entry(fault.fault.clone()).or_insert_with(|| FaultFacts {
+            edge: edge.clone(),
+            fault: fault.clone(),
+            due_ts: BTreeMap::new(),
+            restorations: BTreeMap::new(),
+            closed: None,
+        });
+        facts.due_ts.entry(fault.attempt).or_insert(ts);
+        facts.fault = fault;
+        Some(told)
+    }
+
+    fn decided(&mut self, id: &FaultId, attempt: u32, cause: &str, made: Restoration) -> Option<String> {
+        let facts = self.faults.get_mut(id)?;
+        let by =
+            made.center.as_ref().map_or("the edge alone".to_owned(), |center| format!("center {center}"));
+        let measure = styled(WARN, made.measure);
+        facts.restorations.insert(attempt, made);
+        let after = facts.answer_ms(attempt).map(|ms| format!(" after {ms} ms")).unwrap_or_default();
+        Some(format!("{by} answers{after}: {measure}, cause {}  {}", plain(cause), styled(DIM, id)))
+    }
+
+    fn closed(&mut self, closed: Closed) -> Option<String> {
+        let facts = self.faults.get_mut(&closed.fault)?;
+        let (id, attempts, open_ms) = (styled(DIM, &closed.fault), closed.attempts, closed.open_ms);
+        facts.closed = Some(closed);
+        Some(format!("fault {} after {open_ms} ms, {attempts} attempts  {id}", styled(GOOD, "closed")))
     }
 }
 

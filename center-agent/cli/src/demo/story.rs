@@ -114,14 +114,13 @@ async fn start_services(play: &mut Play<'_>) -> Result<(), DemoError> {
 async fn recover(play: &mut Play<'_>) -> Result<FaultFacts, DemoError> {
     play.timeline.chapter(&format!("The air conditioner at {PATIENT} answers nonsense"))?;
     let (edge, north, south) = (EdgeId::new(PATIENT)?, AppId::new(NORTH)?, AppId::new(SOUTH)?);
-    let fault = |facts: &Facts| facts.fault(&edge, &north).map(|f| f.fault.kind.is_in("app.trap.*"));
     let decided = |facts: &Facts, measure: Measure| {
-        let fault = facts.fault(&edge, &north)?;
+        let fault = facts.trap(&edge, &north)?;
         let restoration = fault.restorations.get(&fault.attempt_of(measure)?)?;
         restoration.center.as_ref().filter(|center| center.as_str() == CENTER).map(|_| ())
     };
     let trapped = Step::new("its app traps; the fault is classified, journaled and sent", 30, PATIENT);
-    play.until(trapped, |facts, _| fault(facts).filter(|is_trap| *is_trap)).await?;
+    play.until(trapped, |facts, _| facts.trap(&edge, &north).map(|_| ())).await?;
     let restarted = Step::new("the center's countermeasure comes back: restart", 10, "center");
     play.until(restarted, |facts, _| decided(facts, Measure::Restart)).await?;
     let replaced = Step::new("it traps again, and the measures escalate: replace", 20, "center");
@@ -134,7 +133,7 @@ async fn recover(play: &mut Play<'_>) -> Result<FaultFacts, DemoError> {
     .await?;
     let closed = Step::new("the fault closes", 20, PATIENT);
     play.until(closed, |facts, _| {
-        let fault = facts.fault(&edge, &north)?;
+        let fault = facts.trap(&edge, &north)?;
         fault.closed.as_ref().filter(|closed| closed.how == How::Cured)?;
         Some(fault.clone())
     })
