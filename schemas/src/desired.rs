@@ -100,6 +100,12 @@ impl Item {
     }
 }
 
+/// The digest over the slots that an edge holds: what its status shows, and what a center compares with its own.
+pub fn slots_digest(slots: &BTreeMap<Slot, Item>) -> Digest {
+    let digests: Vec<_> = slots.iter().map(|(slot, item)| (slot, &item.key, item.value.digest())).collect();
+    Digest::of(&serde_json::to_vec(&digests).unwrap_or_default())
+}
+
 /// A slot's value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -67,6 +67,29 @@ fn any_message_may_be_lost() {
 }
 
 #[test]
+fn a_decision_that_a_broker_dropped_is_sent_again() {
+    let decided = |lost| {
+        let mut world = World::new(1, lost);
+        world.assemble();
+        world.publish_and_start();
+        let delivered = world.broker.delivered();
+        world.pass(80_000);
+        oracle::check(&world);
+        (delivered, world)
+    };
+    let (deliveries, _) = decided(Weather::Calm);
+    for lost in deliveries - 8..deliveries {
+        let (_, world) = decided(Weather::Without(lost));
+        for service in ["air-conditioner", "meter"] {
+            let ran = oracle::records(&world, "e1", Lane::Reading).any(|record| {
+                serde_json::to_string(record).unwrap().contains(&format!("\"service\":\"{service}\""))
+            });
+            assert!(ran, "{service} never ran without delivery {lost} of {deliveries}");
+        }
+    }
+}
+
+#[test]
 fn an_edge_that_is_cut_off_helps_itself_and_reports_later() {
     let mut world = World::new(1, Weather::Calm);
     world.assemble();

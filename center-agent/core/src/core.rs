@@ -16,6 +16,7 @@ use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{CenterId, EdgeId, SessionId};
 
+use crate::behind::Behind;
 use crate::catalog::Listing;
 use crate::command::Commands;
 use crate::delivery::Delivery;
@@ -63,8 +64,9 @@ pub struct Core {
     pub(crate) delivery: Delivery,
     pub(crate) retained: Retained,
     pub(crate) warnings: Warnings,
-    /// What centers retained for edges and this one would not have.
+    /// What was retained for edges, other than this center would have it.
     pub(crate) heard: BTreeMap<EdgeId, Desired>,
+    pub(crate) behind: Behind,
     pub(crate) sweep: Sweep,
     /// Whether a sweep was ever finished.
     pub(crate) swept: bool,
@@ -96,6 +98,7 @@ impl Core {
             retained: Retained::default(),
             warnings: Warnings::default(),
             heard: BTreeMap::new(),
+            behind: Behind::default(),
             sweep: Sweep::Idle,
             swept: false,
             seq: 0,
@@ -116,8 +119,9 @@ impl Core {
                 if retained {
                     self.sweep.heard(now.mono_ms);
                 }
-                self.retained.heard(&topic, &payload);
-                self.hear(&topic, &payload, sig.as_ref(), !retained, now, &mut step);
+                if !self.retained.heard(&topic, &payload) {
+                    self.hear(&topic, &payload, sig.as_ref(), !retained, now, &mut step);
+                }
             }
             Input::Appended { batch, held } => self.appended(batch, held, &mut step),
             Input::Request { id, .. } if !self.swept => {

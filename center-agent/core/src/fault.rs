@@ -237,7 +237,10 @@ mod tests {
         let mut straight = Faults::default();
         straight.record(&batch("e1", 1, &records));
         let view = rows(&straight).remove(0);
-        assert_eq!((view.open, view.attempt, view.count), (false, 2, 2));
+        assert_eq!(
+            (view.open, view.attempt, view.count, view.measure),
+            (false, 2, 2, Some(Measure::Replace))
+        );
         let mut crooked = Faults::default();
         for record in records.iter().rev().chain(&records) {
             crooked.record(&batch("e1", 1, std::slice::from_ref(record)));

@@ -1,13 +1,14 @@
 //! What a center does about a message that it believes, and about a batch that is on disk.
 
 use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::desired::slots_digest;
 use flotilla_schemas::fault::Fault;
 use flotilla_schemas::journal::{Ack, Batch, Lane};
 use flotilla_schemas::report::{AppRow, Status, Want};
 use flotilla_schemas::sign::Signature;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::ToTopic;
-use flotilla_schemas::{EdgeId, Topic};
+use flotilla_schemas::{Digest, EdgeId, Topic};
 use serde::Serialize;
 
 use crate::core::Core;
@@ -73,6 +74,7 @@ impl Core {
 
     fn status(&mut self, topic: &Topic, status: Status, live: bool, now: Now, step: &mut Step) {
         let edge = status.meta.edge.clone();
+        let (digest, catalog) = (status.desired_digest, status.catalog);
         let seen = self.documents.see(status.n_max);
         self.believe(seen, topic, now, step);
         let was_online = self.registry.get(&edge).is_some_and(|edge| edge.online);
@@ -89,6 +91,25 @@ impl Core {
         }
         if live && !was_online {
             step.note("edge online", Some(&edge), "");
+        }
+        if live {
+            self.send_again(&edge, digest, catalog, now);
+        }
+    }
+
+    /// What an edge should have and shows that it has not, for too long, goes out again.
+    fn send_again(&mut self, edge: &EdgeId, digest: Digest, catalog: u64, now: Now) {
+        let items = self.items(edge);
+        let lacks_desired = !items.is_empty() && slots_digest(&items) != digest;
+        let lacks_catalog = !items.is_empty() && catalog < self.catalog.message().version;
+        if !self.behind.shows(edge, lacks_desired || lacks_catalog, now.mono_ms) {
+            return;
+        }
+        if lacks_desired {
+            self.retained.unsent(&Topic::To(edge.clone(), ToTopic::Desired));
+        }
+        if lacks_catalog {
+            self.retained.unsent(&Topic::Catalog("targets".to_owned()));
         }
     }
 

@@ -13,8 +13,9 @@
 //! | `desired` | what an edge should be |
 //! | `fault` | what a fault is answered |
 //! | `retained` | what the broker is told to keep |
-//! | `sweep`, `delivery`, `command`, `warning` | when: to begin, to send chunks, to give up, to write to the log |
+//! | `sweep`, `delivery`, `behind`, `command`, `warning` | when: to begin, to send chunks, to send again, to give up, to write to the log |
 
+mod behind;
 mod catalog;
 mod command;
 mod core;
@@ -42,6 +43,7 @@ mod sweep;
 pub mod view;
 mod warning;
 
+pub use behind::BEHIND_MS;
 pub use catalog::{AppDocument, PublishError, ScriptDocument};
 pub use command::{CommandError, REPLY_MS_MAX};
 pub use core::{Config, Core, PULSE_MS, STATUS_MS};

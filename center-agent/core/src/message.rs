@@ -215,7 +215,9 @@ fn dense(batch: &Batch) -> Result<(), Disbelief> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{batch, center_key, edge_key, fault, fleet, status};
+    use crate::catalog::{AppDocument, ScriptDocument};
+    use crate::samples::{app, batch, center_key, edge_key, fault, fleet, script, status};
+    use flotilla_schemas::Signed;
     use flotilla_schemas::sign::SecretKey;
     use flotilla_schemas::time::Now;
 
@@ -292,6 +294,25 @@ mod tests {
         assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Err(Disbelief::Sign(_))));
         let elsewhere = read("fleet/v1/intent/service/all", &text, Some(&center_key()));
         assert!(matches!(elsewhere, Err(Disbelief::Rule(_))));
+    }
+
+    #[test]
+    fn a_document_publishes_only_what_a_publisher_signed() {
+        let read = |body: Body| {
+            let topic = body.id().topic().to_string();
+            let mut documents = crate::document::Documents::new("c1".parse().unwrap(), 1);
+            read(&topic, &json(&documents.decide(body, 0)), Some(&center_key()))
+        };
+        let signed = app("a", "1.0.0", &[]);
+        let forged = Signed::new(&signed.read().unwrap(), &center_key()).unwrap();
+        let app = |release| AppDocument { app: "a".parse().unwrap(), release, before: None };
+        assert!(matches!(read(Body::App(app(signed))), Ok(Said::Document(_))));
+        assert!(matches!(read(Body::App(app(forged))), Err(Disbelief::Sign(_))));
+        let (signed, apps) = script("s", "1.0.0", &[("large", &["a"])]);
+        let forged = Signed::new(&signed.read().unwrap(), &center_key()).unwrap();
+        let script = "s".parse().unwrap();
+        let forged = ScriptDocument { script, release: forged, apps, before: None };
+        assert!(matches!(read(Body::Script(forged)), Err(Disbelief::Sign(_))));
     }
 
     #[test]

@@ -32,15 +32,17 @@ impl Retained {
         self.wanted.insert(topic, payload);
     }
 
-    /// The broker delivered this; it holds, or held, it.
-    pub fn heard(&mut self, topic: &Topic, payload: &[u8]) {
-        let Some(wanted) = self.wanted.get(topic) else { return };
+    /// The broker delivered this; it holds, or held, it. True if it is what is wanted there, so nobody need read it.
+    pub fn heard(&mut self, topic: &Topic, payload: &[u8]) -> bool {
+        let Some(wanted) = self.wanted.get(topic) else { return false };
         self.there.insert(topic.clone(), Digest::of(payload));
-        if wanted == payload {
+        let as_wanted = wanted == payload;
+        if as_wanted {
             self.disturbed.remove(topic);
         } else if !self.due.contains(topic) {
             self.disturbed.insert(topic.clone());
         }
+        as_wanted
     }
 
     /// The connection is new: whatever is not heard from the broker now is not there.

@@ -1,7 +1,5 @@
 //! What a center has the broker retain: documents, the catalog, what each edge should be, and views for people.
 
-use std::collections::BTreeMap;
-
 use flotilla_schemas::desired::Desired;
 use flotilla_schemas::report::CenterStatus;
 use flotilla_schemas::time::Now;
@@ -84,27 +82,24 @@ impl Core {
         edges.iter().for_each(|edge| self.retain_desired(edge));
     }
 
-    /// What an edge should be. Nothing goes out for an edge that has not shown its journal yet, or for which nothing
-    /// was decided.
+    /// What an edge should be.
     pub(crate) fn retain_desired(&mut self, edge: &EdgeId) {
-        let Some(known) = self.registry.get(edge) else { return };
-        let edge_epoch = known.status.journal_epoch.clone();
-        let ours = join(self.present(), edge);
-        let (mut items, mut min_catalog) = (ours.clone(), self.catalog.message().version);
-        if let Some(heard) = self.heard.get(edge) {
-            if heard.edge_epoch == edge_epoch {
-                join_heard(&mut items, heard);
-                min_catalog = min_catalog.max(heard.min_catalog);
-            }
-            if items == ours {
-                self.heard.remove(edge);
-            }
+        if let Some(desired) = self.desired(edge) {
+            self.retain(Topic::To(edge.clone(), ToTopic::Desired), &desired);
         }
-        if !items.is_empty() {
-            let (fleet, to) = (self.config.fleet.fleet.clone(), Topic::To(edge.clone(), ToTopic::Desired));
-            let edge = edge.clone();
-            self.retain(to, &Desired { v: 1, fleet, edge, edge_epoch, min_catalog, items });
+    }
+
+    /// What an edge should be, with what was heard of it joined in; none for an edge that has not shown its journal
+    /// yet, or for which nothing was decided. What was meant for a former journal of the edge is void.
+    pub(crate) fn desired(&self, edge: &EdgeId) -> Option<Desired> {
+        let edge_epoch = self.registry.get(edge)?.status.journal_epoch.clone();
+        let (mut items, mut min_catalog) = (join(self.present(), edge), self.catalog.message().version);
+        if let Some(heard) = self.heard.get(edge).filter(|heard| heard.edge_epoch == edge_epoch) {
+            join_heard(&mut items, heard);
+            min_catalog = min_catalog.max(heard.min_catalog);
         }
+        let (fleet, edge) = (self.config.fleet.fleet.clone(), edge.clone());
+        (!items.is_empty()).then_some(Desired { v: 1, fleet, edge, edge_epoch, min_catalog, items })
     }
 
     /// The center's own state.
@@ -138,17 +133,5 @@ impl Core {
         if let Ok(payload) = serde_json::to_vec(message) {
             self.retained.want(topic, payload);
         }
-    }
-
-    /// What an edge should be, as it was last made.
-    pub(crate) fn items(
-        &self,
-        edge: &EdgeId,
-    ) -> BTreeMap<flotilla_schemas::desired::Slot, flotilla_schemas::desired::Item> {
-        let mut items = join(self.present(), edge);
-        if let Some(heard) = self.heard.get(edge) {
-            join_heard(&mut items, heard);
-        }
-        items
     }
 }

@@ -125,7 +125,8 @@ pub fn fault(id: &str, attempt: u32, count: u32) -> Said {
 
 pub fn restoration(id: &str, attempt: u32) -> Said {
     let (fault, cause) = (id.parse().unwrap(), "unidentified".into());
-    Said::Restoration { fault, attempt, measure: Measure::Restart, cause, center: None }
+    let measure = if attempt == 1 { Measure::Restart } else { Measure::Replace };
+    Said::Restoration { fault, attempt, measure, cause, center: None }
 }
 
 pub fn closed(id: &str, attempts: u32) -> Said {

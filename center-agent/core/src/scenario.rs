@@ -7,18 +7,20 @@ use flotilla_schemas::countermeasure::{By, Countermeasures, Measure, Rule};
 use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted};
 use flotilla_schemas::fault::Answer as FaultAnswer;
 use flotilla_schemas::journal::{Ack, Batch};
-use flotilla_schemas::release::Catalog;
+use flotilla_schemas::release::{CATALOG_BYTES_MAX, Catalog};
 use flotilla_schemas::report::{Status, Want};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::time::Now;
-use flotilla_schemas::{Digest, Topic};
+use flotilla_schemas::{Digest, Signed, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::samples::{app, batch, center_key, closed, edge_key, fault, fleet, restoration, script, status};
+use crate::samples::{
+    app, batch, center_key, closed, edge_key, fault, fleet, publisher, restoration, script, status,
+};
 use crate::{
-    Answer, CommandError, Config, Core, Effect, Held, Input, PULSE_MS, QUIET_MS, REPLY_MS_MAX, Refusal,
-    Request, Row, ServiceStart, ServiceStop, Step, Write,
+    Answer, CommandError, Config, Core, Effect, Held, Input, PULSE_MS, PublishError, QUIET_MS, REPLY_MS_MAX,
+    Refusal, Request, Row, ServiceStart, ServiceStop, Step, Write,
 };
 
 struct Center {
@@ -176,8 +178,8 @@ fn nothing_is_issued_before_the_broker_was_heard() {
     let mut center = Center::new();
     assert_eq!(center.ask(Request::PublishApp(app("a", "1.0.0", &[]))), Err(Refusal::Unswept));
     center.give(Input::Connected);
-    let effects = center.pass(QUIET_MS - 1);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Publish { .. })), "{effects:?}");
+    center.pass(QUIET_MS - 1);
+    assert!(center.broker.is_empty(), "{:?}", center.broker);
     center.pass(1);
     assert_eq!(center.broker[&"fleet/v1/center/c1/avail".parse().unwrap()], b"online");
     assert!(center.ask(Request::PublishApp(app("a", "1.0.0", &[]))).is_ok());
@@ -203,6 +205,59 @@ fn a_started_service_reaches_its_edge_with_the_catalog_that_it_needs() {
     let slot = Slot::Service("cooling".parse().unwrap());
     assert!(stopped.items[&slot].replaces(&desired.items[&slot]));
     assert_eq!(stopped.items[&slot].value, Wanted::Gone);
+}
+
+#[test]
+fn a_script_release_keeps_the_lists_that_services_run_with() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    center.start(&["e1"]).unwrap();
+    let mut publish = |version, list| {
+        let (release, apps) = script("cooling", version, &[(list, &["a"])]);
+        center.ask(Request::PublishScript { release, apps })
+    };
+    let refused = publish("1.1.0", "small");
+    assert!(matches!(refused, Err(Refusal::Publish(PublishError::EventsInUse { .. }))), "{refused:?}");
+    assert!(publish("1.1.0", "large").is_ok());
+}
+
+#[test]
+fn a_release_that_the_catalog_has_no_room_for_changes_nothing() {
+    let mut center = Center::operating();
+    let mut release = app("a", "1.0.0", &[]).read().unwrap();
+    release.wasm.chunks = vec![Digest::of(b""); CATALOG_BYTES_MAX / 64];
+    let refused = center.ask(Request::PublishApp(Signed::new(&release, &publisher()).unwrap()));
+    assert!(matches!(refused, Err(Refusal::Publish(PublishError::Full { .. }))), "{refused:?}");
+    assert!(center.core.apps().is_empty() && center.disk.is_empty());
+}
+
+#[test]
+fn what_another_center_wants_of_an_edge_is_joined_unless_it_was_for_a_former_journal() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    center.start(&["e1"]).unwrap();
+    let ours = center.desired("e1").unwrap();
+    let mut theirs = ours.clone();
+    let slot = Slot::Service("heating".parse().unwrap());
+    let item = ours.items[&Slot::Service("cooling".parse().unwrap())].clone();
+    theirs.items = [(slot.clone(), item)].into();
+    theirs.min_catalog = 900;
+    let mut hear = |desired: &Desired| {
+        let topic: Topic = "fleet/v1/to/e1/desired".parse().unwrap();
+        let payload = serde_json::to_vec(desired).unwrap();
+        let sig = Some(center_key().sign(&topic.to_string(), &payload));
+        center.give(Input::Message { topic, payload, sig, retained: false });
+        center.pass(PULSE_MS);
+        center.desired("e1").unwrap()
+    };
+    let mut former = theirs.clone();
+    former.edge_epoch = "former".parse().unwrap();
+    assert_eq!(hear(&former), ours);
+    let joined = hear(&theirs);
+    assert_eq!((joined.items.len(), joined.min_catalog), (2, 900));
+    assert!(joined.items.contains_key(&slot));
 }
 
 #[test]

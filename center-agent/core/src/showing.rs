@@ -130,7 +130,7 @@ impl Core {
             status: edge.status.clone(),
             inventory: edge.inventory.clone(),
             apps: edge.apps.clone(),
-            desired: self.items(id),
+            desired: self.desired(id).map(|desired| desired.items).unwrap_or_default(),
             faults: self.faults.view(Some(id), Some(true)),
         })
     }

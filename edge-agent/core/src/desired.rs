@@ -118,13 +118,6 @@ impl Core {
         self.slots.values().map(|item| item.key.n).max().unwrap_or(0)
     }
 
-    /// The digest over all slots: what a center compares with its own.
-    pub(crate) fn desired_digest(&self) -> Digest {
-        let digests: Vec<_> =
-            self.slots.iter().map(|(slot, item)| (slot, &item.key, item.value.digest())).collect();
-        Digest::of(&serde_json::to_vec(&digests).unwrap_or_default())
-    }
-
     pub(crate) fn want_service(&mut self, id: ServiceId, item: &Item) {
         let service = match &item.value {
             Wanted::Service(service) => Some(service.clone()),

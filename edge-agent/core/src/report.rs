@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flotilla_schemas::desired::slots_digest;
 use flotilla_schemas::fault::{Fault, Kind};
 use flotilla_schemas::journal::Lane;
 use flotilla_schemas::release::Release;
@@ -147,7 +148,7 @@ impl Core {
             journal_head_1: head(Lane::Event),
             journal_head_2: head(Lane::Reading),
             journal_unacked: Lane::ALL.into_iter().map(|lane| self.lanes.lane(lane).unacked()).sum(),
-            desired_digest: self.desired_digest(),
+            desired_digest: slots_digest(&self.slots),
             n_max: self.n_max(),
             catalog: self.catalog.as_ref().map_or(0, |catalog| catalog.version),
             memory_bytes: self.reports.memory_bytes,
