@@ -99,9 +99,9 @@ impl Core {
 
     /// What an edge should have and shows that it has not, for too long, goes out again.
     fn send_again(&mut self, edge: &EdgeId, digest: Digest, catalog: u64, now: Now) {
-        let items = self.items(edge);
-        let lacks_desired = !items.is_empty() && slots_digest(&items) != digest;
-        let lacks_catalog = !items.is_empty() && catalog < self.catalog.message().version;
+        let desired = self.desired(edge);
+        let lacks_desired = desired.as_ref().is_some_and(|desired| slots_digest(&desired.items) != digest);
+        let lacks_catalog = desired.is_some() && catalog < self.catalog.message().version;
         if !self.behind.shows(edge, lacks_desired || lacks_catalog, now.mono_ms) {
             return;
         }

@@ -134,4 +134,13 @@ impl Core {
             self.retained.want(topic, payload);
         }
     }
+
+    /// What an edge should be, as it was last made.
+    pub(crate) fn items(&self, edge: &EdgeId) -> BTreeMap<Slot, Item> {
+        let mut items = join(self.present(), edge);
+        if let Some(heard) = self.heard.get(edge) {
+            join_heard(&mut items, heard);
+        }
+        items
+    }
 }
