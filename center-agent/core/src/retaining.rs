@@ -1,6 +1,8 @@
 //! What a center has the broker retain: documents, the catalog, what each edge should be, and views for people.
 
-use flotilla_schemas::desired::Desired;
+use std::collections::BTreeMap;
+
+use flotilla_schemas::desired::{Desired, Item, Slot};
 use flotilla_schemas::report::CenterStatus;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{CenterTopic, ToTopic};
