@@ -201,6 +201,31 @@ async fn a_reader_that_takes_nothing_is_closed_and_nobody_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_at_qos_1_is_closed_when_messages_for_it_are_lost_and_not_left_in_the_dark() {
+    let served = serve(Limits::default()).await;
+    let asking = Connect { properties: vec![33, 0, 1], ..Connect::new(V5, "center-c1") };
+    let (mut reader, _) = Client::connect_with(served.address, asking).await;
+    reader.subscribe("fleet/v1/edge/e1/#", 1).await;
+    let mut edge = Client::connect(served.address, V5, "edge-e1").await;
+    for i in 0..2_000_u32 {
+        edge.publish(WANT, &i.to_be_bytes().repeat(1_000), false, &[]).await;
+    }
+    // What it gets before that is complete.
+    let mut next = 0_u32;
+    while let Some((first, body)) = reader.packet().await {
+        if first == 0xe0 {
+            assert_eq!(body[0], 0x97);
+            return;
+        }
+        assert!(body.ends_with(&next.to_be_bytes()));
+        next += 1;
+        let topic_end = 2 + WANT.len();
+        reader.acknowledge(u16::from_be_bytes([body[topic_end], body[topic_end + 1]])).await;
+    }
+    panic!("closed without a reason after {next} messages");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_limits_of_topics_and_filters_only_known_ones_are_taken() {
     let served = serve(Limits { topics: 2, filters: 1, ..Limits::default() }).await;
     let mut edge = Client::connect(served.address, V5, "edge-e1").await;
