@@ -1,8 +1,6 @@
 //! What a center has the broker retain: documents, the catalog, what each edge should be, and views for people.
 
-use std::collections::BTreeMap;
-
-use flotilla_schemas::desired::{Desired, Item, Slot};
+use flotilla_schemas::desired::Desired;
 use flotilla_schemas::report::CenterStatus;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{CenterTopic, ToTopic};
@@ -135,14 +133,5 @@ impl Core {
         if let Ok(payload) = serde_json::to_vec(message) {
             self.retained.want(topic, payload);
         }
-    }
-
-    /// What an edge should be, as it was last made.
-    pub(crate) fn items(&self, edge: &EdgeId) -> BTreeMap<Slot, Item> {
-        let mut items = join(self.present(), edge);
-        if let Some(heard) = self.heard.get(edge) {
-            join_heard(&mut items, heard);
-        }
-        items
     }
 }

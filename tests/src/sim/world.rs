@@ -111,10 +111,12 @@ impl World {
         self.ask(Request::Start(service.parse().unwrap(), start)).unwrap();
     }
 
-    /// Asks the center what it answers at once.
+    /// Asks the center what it answers at once, and lets what follows from it happen.
     pub fn ask(&mut self, request: Request) -> Result<Answer, Refusal> {
         let now = self.now();
-        self.center.ask(request, &mut self.broker, now).expect("an answer at once")
+        let answer = self.center.ask(request, &mut self.broker, now).expect("an answer at once");
+        self.settle();
+        answer
     }
 
     /// Goes on until the condition holds; panics if it does not within so many milliseconds of virtual time.
