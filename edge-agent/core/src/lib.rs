@@ -29,6 +29,7 @@ mod journal;
 mod message;
 mod record;
 mod report;
+mod restore;
 mod run;
 mod service;
 
