@@ -123,7 +123,8 @@ fn table(list: &[EdgeSummary]) -> Table {
         table.row([
             Cell::new(&edge.edge, BOLD),
             Cell::new(online, style),
-            mode(edge.mode),
+            // Of an edge that is away this is the last that was heard.
+            if edge.online { mode(edge.mode) } else { mode(edge.mode).styled(DIM) },
             Cell::number(ago(edge.heard_ts)),
             Cell::number(edge.services),
             Cell::number(edge.apps_loaded),

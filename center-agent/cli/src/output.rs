@@ -200,10 +200,16 @@ mod tests {
     #[error("read the file")]
     struct Outer(#[source] io::Error);
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("read the file: {0}")]
+    struct Quoting(#[source] io::Error);
+
     #[test]
     fn an_error_is_told_with_its_cause_once() {
         let error = Outer(io::Error::other("disk on fire"));
         assert_eq!(chain(&error), "read the file: disk on fire");
+        let quoting = Quoting(io::Error::other("disk on fire"));
+        assert_eq!(chain(&quoting), "read the file: disk on fire");
         assert!(!is_closed(&error));
         assert!(is_closed(&Outer(io::ErrorKind::BrokenPipe.into())));
     }

@@ -85,11 +85,15 @@ mod tests {
             ("celsius".into(), Value::Number(22.5)),
             ("why".into(), Value::Text("a\nb".into())),
         ]);
-        let body =
-            Body::Event { source: AppId::new("aircon").unwrap(), name: "room".into(), fields, service: None };
+        let body = Body::Event {
+            source: AppId::new("aircon").unwrap(),
+            name: "ro\tom".into(),
+            fields,
+            service: None,
+        };
         let session = SessionId::new("s").unwrap();
         let record = Record { seq: 1, ts: 1_767_225_600_250, clock_ok: false, session, body };
         let line = anstream::adapter::strip_str(&sentence(&record)).to_string();
-        assert_eq!(line, "2026-01-01T00:00:00.250Z (clock not set)  aircon  room  celsius=22.5 why=a b");
+        assert_eq!(line, "2026-01-01T00:00:00.250Z (clock not set)  aircon  ro om  celsius=22.5 why=a b");
     }
 }
