@@ -1,7 +1,8 @@
 //! The demo's story, and what may disturb it, played by both cores without any I/O.
 
 use center_core::{Answer, Request};
-use fleet_tests::sim::{Weather, World, oracle};
+use fleet_tests::sim::{Behaviour, Model, Weather, World, oracle};
+use flotilla_schemas::AppId;
 use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::How;
 use flotilla_schemas::journal::Lane;
@@ -216,6 +217,39 @@ fn a_file_that_is_gone_is_fetched_again_and_the_edge_cures_itself() {
     assert!(faults.iter().all(|told| told.closed == Some(How::Cured)), "{faults:?}");
     assert!(oracle::records(&world, "e2", Lane::Fault).count() >= 3);
     oracle::check(&world);
+}
+
+#[test]
+fn an_app_in_quarantine_waits_for_a_person_also_over_a_power_cut() {
+    let mut world = World::new(1, Weather::Calm);
+    world.assemble();
+    world.publish_and_start();
+    let rule = serde_json::json!({"kind": "app.*", "measures": ["quarantine"]});
+    let list = serde_json::from_value(serde_json::json!({"rule": [rule]})).unwrap();
+    world.ask(Request::SetCountermeasures(list)).unwrap();
+    let north: AppId = "aircon-north".parse().unwrap();
+    world.until(60_000, "it is put away", |world| {
+        oracle::faults(world, "e1").values().any(|told| !told.measures.is_empty())
+    });
+    let calls = world.edge("e1").apps[&north].calls.len();
+    world.pass(10_000);
+    let now = world.now();
+    let edge = world.edges.get_mut(&"e1".parse().unwrap()).unwrap();
+    edge.crash(&mut world.broker, now);
+    edge.connect(&mut world.broker, now);
+    world.pass(10_000);
+    assert_eq!(world.edge("e1").apps[&north].calls.len(), calls, "it is not called");
+    assert!(world.edge("e1").loads[&"meter".parse().unwrap()] > 3, "other services go on");
+    world.edge("e1").apps.insert(north.clone(), Model::new(Behaviour::Good));
+    let now = world.now();
+    let order = flotilla_schemas::command::Order::RestartApp(north.clone());
+    world.center.ask(Request::Command("e1".parse().unwrap(), order), &mut world.broker, now);
+    world.settle();
+    let Some(Ok(Answer::Reply(reply))) = world.center.reply() else { panic!("no reply") };
+    assert_eq!(reply.message, "aircon-north is released from quarantine and started anew");
+    world.pass(5_000);
+    assert!(!world.edge("e1").apps[&north].calls.is_empty());
+    assert!(cured(&world));
 }
 
 #[test]

@@ -196,8 +196,16 @@ impl Core {
             return;
         }
         let due = |open: &OpenFault| open.phase == Phase::Pending && open.fault.attempt == answer.attempt;
-        if self.faults.get(&answer.fault).is_some_and(due) {
+        let contradicts = |open: &OpenFault| {
+            open.fault.attempt == answer.attempt && open.fault.tried.last() != Some(&answer.measure)
+        };
+        let fault = self.faults.get(&answer.fault);
+        if fault.is_some_and(due) {
             self.restore(&answer.fault, answer.measure, answer.cause, Some(answer.center));
+        } else if fault.is_some_and(contradicts) {
+            let (fault, center) = (answer.fault.as_str().into(), answer.center.as_str().into());
+            let measure = answer.measure.to_string().into();
+            self.record_event("answer-ignored", [("fault", fault), ("center", center), ("measure", measure)]);
         }
     }
 

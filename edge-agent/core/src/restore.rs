@@ -29,7 +29,8 @@ impl Core {
             Body::Restoration { fault: id.clone(), attempt, measure, cause: cause_text, center: by },
         );
         let done = self.carry_out(&fault, measure);
-        let phase = if done && measure != Measure::Quarantine { Phase::Watching } else { Phase::Told };
+        let quarantined = done && measure == Measure::Quarantine;
+        let phase = if done && !quarantined { Phase::Watching } else { Phase::Told };
         if let Some(open) = self.faults.get_mut(id) {
             open.fault.tried.push(measure);
             (open.phase, open.cause, open.decide_at) = (phase, Some(cause), None);
@@ -38,7 +39,7 @@ impl Core {
         if self.faults.get(id).is_some_and(OpenFault::was_reported) {
             self.report_fault(id);
         }
-        if measure != Measure::Quarantine {
+        if !quarantined {
             self.retry(&fault, phase);
         }
         self.reports.status_soon();
@@ -49,6 +50,8 @@ impl Core {
         let app = &fault.app;
         match measure {
             Measure::Tell => return false,
+            // The edge itself cannot be put away, only its apps.
+            Measure::Quarantine if app.is_system() => return false,
             Measure::Restart => self.unload(app),
             Measure::Reinstall => {
                 self.unload(app);
