@@ -87,7 +87,7 @@ pub struct Broker {
     serial: AtomicU64,
 }
 
-/// A broker that serves clients until it is stopped or dropped.
+/// A broker that serves clients until it is stopped. Dropping it stops it, too, but waits for nothing.
 pub struct Running {
     broker: Arc<Broker>,
     local_addrs: Vec<SocketAddr>,
@@ -156,6 +156,7 @@ impl Drop for Running {
         for listener in &self.listeners {
             listener.abort();
         }
+        self.broker.registry.begin_to_stop();
     }
 }
 

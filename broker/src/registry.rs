@@ -21,7 +21,8 @@ pub(crate) enum Farewell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Busy;
 
-type Caller = Arc<watch::Sender<Option<Farewell>>>;
+/// Reaches a session; closed when that is over.
+pub(crate) type Caller = Arc<watch::Sender<Option<Farewell>>>;
 
 /// The sessions by client id.
 pub(crate) struct Registry {
@@ -70,17 +71,20 @@ impl Registry {
 
     /// Ends every session, waits until they are over, and admits no more.
     pub(crate) async fn stop(&self) {
-        let callers: Vec<Caller> = {
-            let mut sessions = lock(&self.sessions);
-            sessions.stopping = true;
-            sessions.by_client.values().cloned().collect()
-        };
+        for caller in self.begin_to_stop() {
+            caller.closed().await;
+        }
+    }
+
+    /// The same without the waiting.
+    pub(crate) fn begin_to_stop(&self) -> Vec<Caller> {
+        let mut sessions = lock(&self.sessions);
+        sessions.stopping = true;
+        let callers: Vec<Caller> = sessions.by_client.values().cloned().collect();
         for caller in &callers {
             caller.send_replace(Some(Farewell::Stopping));
         }
-        for caller in callers {
-            caller.closed().await;
-        }
+        callers
     }
 }
 

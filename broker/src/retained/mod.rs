@@ -6,13 +6,14 @@
 //! what was not written stays marked, and the next transaction tries it again: the disk catches up by itself.
 
 mod disk;
+mod stored;
 mod tree;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rumqttd::protocol::QoS;
 use tokio::sync::oneshot;
@@ -21,6 +22,7 @@ use crate::limits::Limits;
 use crate::lock::lock;
 use crate::message::Message;
 pub(crate) use disk::{Disk, DiskError};
+pub(crate) use stored::{Stored, now_ms};
 use tree::Tree;
 
 /// The file in the data folder.
@@ -28,29 +30,6 @@ pub(crate) const FILE: &str = "retained.redb";
 
 /// How long after a failure the disk is tried again, if no publish tries it sooner.
 const RETRY_WAIT: Duration = Duration::from_secs(5);
-
-/// A retained message and when it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stored {
-    pub message: Message,
-    /// Unix milliseconds by our clock, for its expiry alone.
-    pub received_ms: u64,
-}
-
-impl Stored {
-    /// The message with what is left of its expiry interval, or nothing if that is over.
-    pub(crate) fn unexpired(&self, now_ms: u64) -> Option<Message> {
-        let mut message = self.message.clone();
-        let expiry =
-            message.properties.as_mut().and_then(|properties| properties.message_expiry_interval.as_mut());
-        if let Some(expiry_s) = expiry {
-            let age_s = now_ms.saturating_sub(self.received_ms) / 1000;
-            *expiry_s =
-                u32::try_from(age_s).ok().and_then(|age_s| expiry_s.checked_sub(age_s)).filter(|s| *s > 0)?;
-        }
-        Some(message)
-    }
-}
 
 /// Resolves when a change is on disk; an error means that it is not, and may never be.
 pub(crate) type Ticket = oneshot::Receiver<Result<(), Unwritten>>;
@@ -149,13 +128,23 @@ impl Retained {
         lock(&self.shared.state).tree.page(filter, after, page)
     }
 
-    /// Writes what is left and lets go of the file. May be repeated.
+    /// Writes what is left, lets go of the file and returns when that is done. May be repeated.
     pub(crate) fn close(&self) {
-        lock(&self.shared.state).closing = true;
-        self.shared.changed.notify_one();
+        self.begin_to_close();
         if let Some(writer) = lock(&self.writer).take() {
             let _ = writer.join();
         }
+    }
+
+    fn begin_to_close(&self) {
+        lock(&self.shared.state).closing = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Retained {
+    fn drop(&mut self) {
+        self.begin_to_close();
     }
 }
 
@@ -222,19 +211,12 @@ fn next_batch(shared: &Shared, failing: bool) -> Batch {
     (changes, std::mem::take(&mut state.waiting), state.closing)
 }
 
-/// Our clock in Unix milliseconds; 0 before 1970.
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use bytes::Bytes;
-    use rumqttd::protocol::PublishProperties;
-
     use super::*;
+    use bytes::Bytes;
 
     fn message(topic: &str, payload: &str) -> Message {
         Message {
@@ -290,18 +272,6 @@ mod tests {
         assert_eq!([put("a", ""), put("c", "3")], [Ok(()), Ok(())]);
         assert_eq!(put("c", &"x".repeat(18)), Err(Full));
         assert_eq!(payloads(&retained, "#"), ["2", "3"]);
-    }
-
-    #[test]
-    fn a_message_expires_by_the_time_it_was_kept() {
-        let expiring =
-            PublishProperties { message_expiry_interval: Some(10), ..PublishProperties::default() };
-        let message = Message { properties: Some(expiring), ..message("a", "1") };
-        let stored = Stored { message, received_ms: 50_000 };
-        let left = |now_ms| stored.unexpired(now_ms)?.properties?.message_expiry_interval;
-        assert_eq!(left(53_999), Some(7));
-        assert_eq!(left(60_000), None);
-        assert_eq!(left(1_000), Some(10), "a clock that was set back");
     }
 
     /// A file in memory that fails while it is told to.

@@ -203,6 +203,7 @@ impl Session {
                 }
                 written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
                     written.map_err(Close::Lost)?;
+                    self.shrink();
                 }
                 passed = self.link.next(), if self.takes() => {
                     self.take(passed?)?;
@@ -245,6 +246,13 @@ impl Session {
         match passed {
             Some(delivery) => self.deliver_live(delivery),
             None => self.confirm(),
+        }
+    }
+
+    /// Gives back the room of a long message when it is out.
+    fn shrink(&mut self) {
+        if self.out.is_empty() && self.out.capacity() > OUT_BYTES {
+            self.out = BytesMut::new();
         }
     }
 

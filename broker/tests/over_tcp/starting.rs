@@ -2,6 +2,7 @@
 
 use flotilla_broker::{Broker, Config, Limits, StartError};
 
+use crate::client::{Client, V5};
 use crate::{config, serve};
 
 async fn error(config: Config) -> StartError {
@@ -62,4 +63,15 @@ async fn two_brokers_live_in_one_process_and_start_again_in_their_folders() {
     one.running.stop().await;
     two.running.stop().await;
     Broker::start(config(&one.folder, Limits::default())).await.unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_dropped_ends_its_sessions_and_lets_go_of_its_folder() {
+    let served = serve(Limits::default()).await;
+    let mut client = Client::connect(served.address, V5, "x").await;
+    drop(served.running);
+    assert_eq!(client.closed().await, Some(0x8b));
+    while Broker::start(config(&served.folder, Limits::default())).await.is_err() {
+        tokio::task::yield_now().await;
+    }
 }
