@@ -278,3 +278,68 @@ fn write(Note { warn: warns, message, edge, subject, error, left_out }: &Note) {
         false => info!(edge_id, subject, "{message}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use center_core::Request;
+    use flotilla_broker::{Broker, Limits};
+    use flotilla_schemas::countermeasure::Countermeasures;
+    use flotilla_schemas::fleet::{Center, Fleet};
+    use flotilla_schemas::sign::SecretKey;
+
+    use super::*;
+    use crate::desk::{Desk, Gone};
+
+    fn config(key: &SecretKey) -> Config {
+        let center = CenterId::new("c1").unwrap();
+        let centers = vec![Center { id: center.clone(), key: key.public() }];
+        let (operators, publishers) = (Vec::new(), Vec::new());
+        let fleet = "f".parse().unwrap();
+        let fleet = Fleet { fleet, era: 1, durable: 1, centers, operators, publishers };
+        Config { center, fleet, session: "s".parse().unwrap(), agent: "0".into(), records: 0 }
+    }
+
+    /// Asks until the center has heard its broker.
+    async fn set_list(desk: &Desk) -> Result<u64, Gone> {
+        loop {
+            match desk.request(Request::SetCountermeasures(Countermeasures::default())).await? {
+                Ok(Answer::Countermeasures(list)) => return Ok(list.version),
+                Err(Refusal::Unswept) => tokio::time::sleep(Duration::from_millis(10)).await,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_disk_costs_what_was_asked_for_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tcp, data) = (vec!["127.0.0.1:0".parse().unwrap()], folder.path().join("broker"));
+        let limits = Limits::default();
+        let broker = Broker::start(flotilla_broker::Config { tcp, data, open: true, limits }).await.unwrap();
+        let key = SecretKey::from_seed("c1".parse().unwrap(), [1; 32]);
+        let link = LinkConfig {
+            broker: format!("mqtt://{}", broker.local_addrs()[0]).parse().unwrap(),
+            client_id: "center-c1".into(),
+            will: None,
+            filters: center_core::filters(),
+            signer: Some(key.clone()),
+        };
+        let full = Arc::new(AtomicBool::new(false));
+        let store = Store::on_disk(folder.path(), full.clone()).unwrap();
+        let shelf = Arc::new(Shelf::open(folder.path()).unwrap());
+        let (desk, asks) = Desk::new();
+        let (stop, stopped) = oneshot::channel();
+        let driver = Driver { config: config(&key), link, store, shelf, asks, stop: stopped };
+        let driver = tokio::spawn(driver.run());
+        assert_eq!(set_list(&desk).await, Ok(1));
+        full.store(true, Ordering::Relaxed);
+        assert_eq!(set_list(&desk).await, Err(Gone));
+        full.store(false, Ordering::Relaxed);
+        assert_eq!(set_list(&desk).await, Ok(2), "what was refused has left nothing behind");
+        stop.send(()).unwrap();
+        driver.await.unwrap();
+        broker.stop().await;
+    }
+}

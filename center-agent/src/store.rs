@@ -2,7 +2,10 @@
 //!
 //! Writes go to one thread, which puts all that have come meanwhile into one commit, so a burst of batches costs one
 //! sync. A write is on disk when it is answered, and may be repeated: an append of what is there finds it there, and
-//! a document never goes back to a lower version. The file is locked while an agent has it open.
+//! a document never goes back to a lower version. What a failing disk makes of the file, `file` puts right.
+
+mod file;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,14 +14,13 @@ use std::sync::Arc;
 use center_core::{Held, Intervals, Row, Write};
 use flotilla_schemas::journal::{Batch, Lane, Record};
 use flotilla_schemas::{EdgeId, EpochId};
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::types::StoredRecord;
+use file::File;
+use writer::{Done, Job, Writer};
 
 /// Edge, journal, lane, number.
 const RECORDS: TableDefinition<'_, (&str, &str, u8, u64), &[u8]> = TableDefinition::new("records");
@@ -31,14 +33,8 @@ const ROWS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rows");
 /// The file's name within the data folder.
 pub const FILE: &str = "center.redb";
 
-/// The most writes of one commit.
-pub const GROUP_MAX: usize = 256;
-
 /// The most writes that wait for the thread; whoever writes then waits.
 const WAITING_MAX: usize = 1024;
-
-/// redb's page cache.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why the store cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +58,7 @@ pub enum StoreError {
         /// What is wrong.
         cause: String,
     },
-    /// It was closed, or its thread has ended.
+    /// The agent is stopping.
     #[error("use {0}: it is closed")]
     Closed(PathBuf),
 }
@@ -70,18 +66,11 @@ pub enum StoreError {
 type Redb<T> = Result<T, redb::Error>;
 /// Arrival, journal, lane, and the record as it is on disk.
 type Found = (u64, String, u8, Vec<u8>);
-type Done<T> = oneshot::Sender<Result<T, StoreError>>;
-
-enum Job {
-    Append(Batch, Done<Held>),
-    Commit(Vec<Write>, Done<()>),
-}
 
 /// A center's store; cheap to clone. The file is closed when the last clone is gone.
 #[derive(Clone)]
 pub struct Store {
-    database: Arc<Database>,
-    path: PathBuf,
+    file: Arc<File>,
     jobs: mpsc::Sender<Job>,
     arrived: watch::Receiver<u64>,
 }
@@ -89,37 +78,43 @@ pub struct Store {
 impl Store {
     /// Opens the store of a data folder; makes it if there is none.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join(FILE);
-        let database = match Database::builder().set_cache_size(CACHE_BYTES).create(&path) {
-            Ok(database) => Arc::new(database),
-            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse(path)),
-            Err(DatabaseError::Storage(redb::StorageError::Corrupted(cause))) => {
-                return Err(StoreError::Content { path, cause });
-            }
-            Err(error) => return Err(StoreError::Disk { path, cause: error.to_string() }),
-        };
-        prepare(&database).map_err(|error| disk(&path, &error))?;
+        Self::with(File::open(folder.join(FILE))?)
+    }
+
+    /// A store on a disk that takes nothing while `full`.
+    #[cfg(test)]
+    pub(crate) fn on_disk(
+        folder: &Path,
+        full: Arc<std::sync::atomic::AtomicBool>,
+    ) -> Result<Self, StoreError> {
+        Self::with(file::testing::open(folder.join(FILE), full))
+    }
+
+    fn with(file: File) -> Result<Self, StoreError> {
+        let file = Arc::new(file);
+        file.with(prepare)?;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let (arrivals, arrived) = watch::channel(0);
-        let writer = Writer { database: database.clone(), path: path.clone(), arrivals };
+        let writer = Writer { file: file.clone(), arrivals };
         let spawned = std::thread::Builder::new().name("store".into()).spawn(move || writer.run(waiting));
-        spawned.map_err(|error| StoreError::Disk { path: path.clone(), cause: error.to_string() })?;
-        Ok(Self { database, path, jobs, arrived })
+        let path = file.path();
+        spawned.map_err(|error| StoreError::Disk { path: path.to_owned(), cause: error.to_string() })?;
+        Ok(Self { file, jobs, arrived })
     }
 
     /// Puts the records of a batch on disk, those that are not there, and tells what is.
     pub async fn append(&self, batch: Batch) -> Result<Held, StoreError> {
-        self.write(|done| Job::Append(batch, done)).await
+        self.write(|done| Job::Append { batch, held: None, done }).await
     }
 
     /// Commits rows, all of them or none. A document of a lower version than the one on disk is passed over.
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.write(|done| Job::Commit(writes, done)).await
+        self.write(|done| Job::Commit { writes, done }).await
     }
 
     async fn write<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, StoreError> {
         let (done, answer) = oneshot::channel();
-        let closed = || StoreError::Closed(self.path.clone());
+        let closed = || StoreError::Closed(self.file.path().to_owned());
         self.jobs.send(job(done)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
@@ -131,24 +126,25 @@ impl Store {
 
     /// All rows.
     pub fn rows(&self) -> Result<Vec<Row>, StoreError> {
-        let read = || -> Redb<Vec<Vec<u8>>> {
-            let rows = self.database.begin_read()?.open_table(ROWS)?;
+        let read = |database: &Database| -> Redb<Vec<Vec<u8>>> {
+            let rows = database.begin_read()?.open_table(ROWS)?;
             rows.iter()?.map(|entry| Ok(entry?.1.value().to_vec())).collect()
         };
-        let rows = read().map_err(|error| disk(&self.path, &error))?;
+        let rows = self.file.with(read)?;
         rows.iter().map(|bytes| self.parse(bytes)).collect()
     }
 
     /// How many records there are.
     pub fn count(&self) -> Result<u64, StoreError> {
-        let read = || -> Redb<u64> { Ok(self.database.begin_read()?.open_table(RECORDS)?.len()?) };
-        read().map_err(|error| disk(&self.path, &error))
+        let read =
+            |database: &Database| -> Redb<u64> { Ok(database.begin_read()?.open_table(RECORDS)?.len()?) };
+        self.file.with(read)
     }
 
     /// The greatest number of each journal and lane of an edge.
     pub fn heads(&self, edge: &EdgeId) -> Result<BTreeMap<(EpochId, Lane), u64>, StoreError> {
-        let read = || -> Redb<Vec<(String, u8, Vec<u8>)>> {
-            let intervals = self.database.begin_read()?.open_table(INTERVALS)?;
+        let read = |database: &Database| -> Redb<Vec<(String, u8, Vec<u8>)>> {
+            let intervals = database.begin_read()?.open_table(INTERVALS)?;
             let mut found = Vec::new();
             for entry in intervals.range((edge.as_str(), "", 0)..)? {
                 let (key, value) = entry?;
@@ -160,7 +156,7 @@ impl Store {
             }
             Ok(found)
         };
-        let found = read().map_err(|error| disk(&self.path, &error))?;
+        let found = self.file.with(read)?;
         let head = |(epoch, lane, bytes): (String, u8, Vec<u8>)| {
             Ok(((self.id(epoch)?, self.lane(lane)?), self.parse::<Intervals>(&bytes)?.head()))
         };
@@ -177,12 +173,12 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
         let key = |seq| (edge.as_str(), epoch.as_str(), lane.number(), seq);
-        let read = || -> Redb<Vec<Vec<u8>>> {
-            let records = self.database.begin_read()?.open_table(RECORDS)?;
+        let read = |database: &Database| -> Redb<Vec<Vec<u8>>> {
+            let records = database.begin_read()?.open_table(RECORDS)?;
             let range = records.range(key(first)..=key(last))?.take(limit);
             range.map(|entry| Ok(entry?.1.value().to_vec())).collect()
         };
-        let records = read().map_err(|error| disk(&self.path, &error))?;
+        let records = self.file.with(read)?;
         records.iter().map(|bytes| self.parse(bytes)).collect()
     }
 
@@ -195,8 +191,8 @@ impl Store {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StoredRecord>, StoreError> {
-        let read = || -> Redb<Vec<Found>> {
-            let transaction = self.database.begin_read()?;
+        let read = |database: &Database| -> Redb<Vec<Found>> {
+            let transaction = database.begin_read()?;
             let (arrivals, records) = (transaction.open_table(ARRIVALS)?, transaction.open_table(RECORDS)?);
             let mut found = Vec::new();
             let range = (edge.as_str(), after.saturating_add(1))..=(edge.as_str(), u64::MAX);
@@ -215,7 +211,7 @@ impl Store {
             }
             Ok(found)
         };
-        let found = read().map_err(|error| disk(&self.path, &error))?;
+        let found = self.file.with(read)?;
         let stored = |(arrival, epoch, lane, bytes): Found| {
             let (epoch, lane, record) = (self.id(epoch)?, self.lane(lane)?, self.parse(&bytes)?);
             Ok(StoredRecord { arrival, epoch, lane, record })
@@ -236,12 +232,8 @@ impl Store {
     }
 
     fn content(&self, cause: &impl ToString) -> StoreError {
-        StoreError::Content { path: self.path.clone(), cause: cause.to_string() }
+        StoreError::Content { path: self.file.path().to_owned(), cause: cause.to_string() }
     }
-}
-
-fn disk(path: &Path, error: &redb::Error) -> StoreError {
-    StoreError::Disk { path: path.to_owned(), cause: error.to_string() }
 }
 
 fn prepare(database: &Database) -> Redb<()> {
@@ -253,123 +245,12 @@ fn prepare(database: &Database) -> Redb<()> {
     Ok(transaction.commit()?)
 }
 
-/// The thread that writes.
-struct Writer {
-    database: Arc<Database>,
-    path: PathBuf,
-    arrivals: watch::Sender<u64>,
-}
-
-/// What is told when the commit is through.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
-
-impl Writer {
-    fn run(&self, mut waiting: mpsc::Receiver<Job>) {
-        while let Some(job) = waiting.blocking_recv() {
-            let more = std::iter::from_fn(|| waiting.try_recv().ok());
-            let group = std::iter::once(job).chain(more.take(GROUP_MAX - 1)).collect();
-            self.write(group);
-        }
-    }
-
-    /// Carries the jobs out in one commit. If anything fails, nothing is on disk and all are told.
-    fn write(&self, group: Vec<Job>) {
-        let mut answers: Vec<Answer> = Vec::new();
-        let mut stored = 0;
-        let commit = || -> Redb<()> {
-            let transaction = self.database.begin_write()?;
-            for job in group {
-                answers.push(carry_out(&transaction, job, &mut stored)?);
-            }
-            Ok(transaction.commit()?)
-        };
-        let done = commit().map_err(|error| disk(&self.path, &error));
-        if done.is_ok() && stored > 0 {
-            self.arrivals.send_modify(|arrivals| *arrivals += stored);
-        }
-        answers.into_iter().for_each(|answer| answer(done.clone()));
-    }
-}
-
-fn carry_out(transaction: &WriteTransaction, job: Job, stored: &mut u64) -> Redb<Answer> {
-    match job {
-        Job::Append(batch, done) => {
-            let held = append(transaction, &batch)?;
-            *stored += held.stored;
-            Ok(Box::new(move |result| _ = done.send(result.map(|()| held))))
-        }
-        Job::Commit(writes, done) => {
-            writes.iter().try_for_each(|write| put(transaction, write))?;
-            Ok(Box::new(move |result| _ = done.send(result)))
-        }
-    }
-}
-
-fn append(transaction: &WriteTransaction, batch: &Batch) -> Redb<Held> {
-    let (edge, epoch, lane) = (batch.edge.as_str(), batch.epoch.as_str(), batch.lane.number());
-    let mut table = transaction.open_table(INTERVALS)?;
-    let held = table.get((edge, epoch, lane))?.map(|bytes| serde_json::from_slice(bytes.value()));
-    let mut intervals: Intervals = held.transpose().map_err(corrupted)?.unwrap_or_default();
-    intervals.forget_below(batch.floor);
-    let last = batch.first + batch.records.len() as u64 - 1;
-    let mut records = transaction.open_table(RECORDS)?;
-    let mut new = Vec::new();
-    for record in &batch.records {
-        let bytes = serde_json::to_vec(record).map_err(corrupted)?;
-        match records.get((edge, epoch, lane, record.seq))? {
-            None => new.push((record.seq, bytes)),
-            Some(held) if held.value() == bytes => {}
-            Some(_) => return Ok(held_of(&intervals, batch, last, true, 0)),
-        }
-    }
-    if !intervals.add(batch.first, last) {
-        return Ok(held_of(&intervals, batch, last, false, 0));
-    }
-    let mut arrivals = transaction.open_table(ARRIVALS)?;
-    let newest = arrivals.range((edge, 0)..=(edge, u64::MAX))?.next_back();
-    let mut arrival = newest.transpose()?.map_or(0, |(key, _)| key.value().1);
-    for (seq, bytes) in &new {
-        arrival += 1;
-        records.insert((edge, epoch, lane, *seq), bytes.as_slice())?;
-        arrivals.insert((edge, arrival), (epoch, lane, *seq))?;
-    }
-    let bytes = serde_json::to_vec(&intervals).map_err(corrupted)?;
-    table.insert((edge, epoch, lane), bytes.as_slice())?;
-    Ok(held_of(&intervals, batch, last, false, new.len() as u64))
-}
-
-fn held_of(intervals: &Intervals, batch: &Batch, last: u64, fork: bool, stored: u64) -> Held {
-    let (from, upto) = intervals.around(last).unwrap_or((batch.first, batch.first - 1));
-    let lacking = intervals.lacking_from(batch.floor);
-    Held { from, upto, want: (lacking < from).then_some(lacking), fork, stored }
-}
-
-fn put(transaction: &WriteTransaction, write: &Write) -> Redb<()> {
-    let mut rows = transaction.open_table(ROWS)?;
-    match write {
-        Write::Put(row) => {
-            let key = row.key();
-            let held = rows.get(key.as_str())?.map(|bytes| serde_json::from_slice::<Row>(bytes.value()));
-            if let (Row::Document(new), Some(Ok(Row::Document(held)))) = (&**row, &held)
-                && held.ver > new.ver
-            {
-                return Ok(());
-            }
-            let bytes = serde_json::to_vec(row).map_err(corrupted)?;
-            rows.insert(key.as_str(), bytes.as_slice())?;
-        }
-        Write::Remove(key) => _ = rows.remove(key.as_str())?,
-    }
-    Ok(())
-}
-
-fn corrupted(error: serde_json::Error) -> redb::Error {
-    redb::Error::Corrupted(error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use center_core::{Document, Ver};
     use flotilla_schemas::journal::Body;
 
     fn record(seq: u64, text: &str) -> Record {
@@ -423,6 +304,45 @@ mod tests {
         }
         assert_eq!(store.append(batch(101, 1, 1)).await, Ok(held(101, 100, Some(2), 0)));
         assert_eq!(store.count(), Ok(8));
+        assert_eq!(
+            store.append(batch(101, 1, 71)).await,
+            Ok(held(101, 101, Some(72), 1)),
+            "what was below is forgotten"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_document_never_goes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let document = |n| {
+            let ver = Ver { era: 1, n, author: "c1".parse().unwrap() };
+            let body = center_core::Body::Countermeasures(Default::default());
+            Row::Document(Document { v: 1, ver, prev: None, ts: 0, body })
+        };
+        let key = document(1).key();
+        for n in [2, 1, 3, 3] {
+            store.commit(vec![Write::Put(Box::new(document(n)))]).await.unwrap();
+        }
+        assert_eq!(store.rows(), Ok(vec![document(3)]));
+        store.commit(vec![Write::Remove(key.clone()), Write::Remove(key)]).await.unwrap();
+        assert_eq!(store.rows(), Ok(vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_what_comes_and_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(AtomicBool::new(false));
+        let store = Store::on_disk(folder.path(), disk.clone()).unwrap();
+        store.append(batch(1, 3, 1)).await.unwrap();
+        disk.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            let error = store.append(batch(4, 3, 1)).await.unwrap_err();
+            assert!(matches!(&error, StoreError::Disk { .. }), "{error}");
+        }
+        disk.store(false, Ordering::Relaxed);
+        assert_eq!(store.count(), Ok(3));
+        assert_eq!(store.append(batch(4, 3, 1)).await, Ok(held(1, 6, None, 3)));
     }
 
     #[tokio::test]

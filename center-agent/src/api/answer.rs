@@ -1,18 +1,27 @@
 //! How the API says no, and how it reads what it is sent.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::HttpBody;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use center_core::{CommandError, PublishError, Refusal, ServiceError};
+use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use serde::de::DeserializeOwned;
 
+use super::JSON_BYTES_MAX;
 use super::types::ErrorBody;
 use crate::desk::Gone;
 use crate::shelf::ShelfError;
 use crate::store::StoreError;
+
+/// How much of a body that is too large is read and thrown away, in bytes.
+const DRAINED_BYTES_MAX: u64 = 2 * ARTIFACT_BYTES_MAX;
 
 /// A refusal: a status and why.
 #[derive(Debug)]
@@ -106,26 +115,41 @@ impl From<tokio::task::JoinError> for Problem {
     }
 }
 
+/// The bytes of a body. One that is too large is read to its end, up to [`DRAINED_BYTES_MAX`], and thrown away: whoever
+/// still sends does not listen yet, and would never hear why.
+pub(super) async fn bytes(request: Request, bytes_max: u64) -> Result<Vec<u8>, Problem> {
+    let (mut body, mut bytes, mut read) = (request.into_body(), Vec::new(), 0);
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| unreadable(&error))?;
+        let Ok(part) = frame.into_data() else { continue };
+        read += part.len() as u64;
+        match read {
+            _ if read <= bytes_max => bytes.extend_from_slice(&part),
+            _ if read <= DRAINED_BYTES_MAX => bytes.clear(),
+            _ => break,
+        }
+    }
+    if read <= bytes_max {
+        return Ok(bytes);
+    }
+    let error = format!("read the body: it has more than {bytes_max} bytes");
+    Err(Problem::of(StatusCode::PAYLOAD_TOO_LARGE, error))
+}
+
+fn unreadable(error: &impl ToString) -> Problem {
+    Problem::of(StatusCode::BAD_REQUEST, format!("read the body: {}", error.to_string()))
+}
+
 /// A body of JSON.
 pub(super) struct Body<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(unreadable(&rejection)),
-        }
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = bytes(request, JSON_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| unreadable(&error))
     }
-}
-
-fn unreadable(rejection: &JsonRejection) -> Problem {
-    let status = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    Problem::of(status, format!("read the body: {}", rejection.body_text()))
 }
 
 /// What stands behind the question mark.

@@ -1,26 +1,20 @@
 //! Uploads: bytes by their digest.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
 use axum::response::IntoResponse;
 use flotilla_schemas::Digest;
+use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 
 use super::Api;
-use super::answer::{Problem, name};
+use super::answer::{Problem, bytes, name};
 use super::types::BlobStored;
 
-pub(super) async fn store(
-    State(api): State<Api>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<BlobStored>, Problem> {
-    let bytes = body.map_err(|rejection| {
-        Problem::of(rejection.status(), format!("read the upload: {}", rejection.body_text()))
-    })?;
+pub(super) async fn store(State(api): State<Api>, request: Request) -> Result<Json<BlobStored>, Problem> {
     let _turn = api.heavy.acquire().await;
+    let bytes = bytes(request, ARTIFACT_BYTES_MAX).await?;
     let stored = tokio::task::spawn_blocking(move || {
         let size = bytes.len() as u64;
         api.shelf.put(&bytes).map(|digest| BlobStored { digest, size })

@@ -13,7 +13,7 @@ pub mod types;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
@@ -21,7 +21,6 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use flotilla_sandbox::Sandbox;
 use flotilla_schemas::Digest;
-use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::sign::Keys;
 use tokio::sync::Semaphore;
@@ -32,7 +31,7 @@ use crate::store::Store;
 use answer::Problem;
 
 /// The largest JSON body, in bytes.
-pub const JSON_BYTES_MAX: usize = 1024 * 1024;
+pub const JSON_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The most uploads and proofs at once; others wait.
 const HEAVY_MAX: usize = 2;
@@ -62,9 +61,8 @@ pub(crate) fn router(
     let (token, publishers) = (Digest::of(token.as_bytes()), Arc::new(fleet.publisher_keys()));
     let heavy = Arc::new(Semaphore::new(HEAVY_MAX));
     let api = Api { token, publishers, desk, store, shelf, sandbox, heavy };
-    let blobs = post(blobs::store).layer(DefaultBodyLimit::max(ARTIFACT_BYTES_MAX as usize));
     Router::new()
-        .route("/v1/blobs", blobs)
+        .route("/v1/blobs", post(blobs::store))
         .route("/v1/blobs/{digest}", get(blobs::read).head(blobs::look))
         .route("/v1/apps", get(looks::apps).post(publishing::app))
         .route("/v1/apps/{name}", get(looks::app))
@@ -83,7 +81,6 @@ pub(crate) fn router(
         .method_not_allowed_fallback(async || {
             Problem::of(StatusCode::METHOD_NOT_ALLOWED, "do that at this path")
         })
-        .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), authorize))
         .with_state(api)
 }
