@@ -21,7 +21,7 @@ pub struct Args {
     /// Folder for retained messages; made if it is missing
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Ask for no passwords: the client id says who it is (edge-<id>, center-<id>, else a dashboard). Loopback only
+    /// Ask for no passwords: the client id says who it is (edge-ID, center-ID, else a dashboard). Loopback only
     #[arg(long)]
     pub open: bool,
 }
