@@ -1,5 +1,8 @@
 //! Apps on this edge: which program stands for an app, and whether it is in memory.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use flotilla_schemas::app::Residence;
 use flotilla_schemas::release::Release;
 use flotilla_schemas::{AppId, Digest};
@@ -87,6 +90,23 @@ impl Core {
             }
         }
         app.clone()
+    }
+
+    /// The code of an app has come.
+    pub(crate) fn count_download(&mut self, digest: Digest) {
+        let opened = self.services.values().filter_map(|service| service.opened.as_ref());
+        let installed = opened.flat_map(|opened| opened.apps.values().map(|(_, release)| release));
+        let is_it = |release: &&Arc<Release>| {
+            code(&self.config, release).is_ok_and(|code| code.artifact().digest == digest)
+        };
+        let apps: BTreeSet<AppId> = installed
+            .chain(self.releases.apps())
+            .filter(is_it)
+            .map(|release| release.app().clone())
+            .collect();
+        for app in apps {
+            self.app(app).downloads += 1;
+        }
     }
 
     /// Takes an app out of memory: at once, or when what is under way with it has ended.

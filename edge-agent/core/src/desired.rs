@@ -18,6 +18,13 @@ pub(crate) struct Releases {
     scripts: BTreeMap<Digest, Arc<ScriptRelease>>,
 }
 
+impl Releases {
+    /// The app releases.
+    pub fn apps(&self) -> impl Iterator<Item = &Arc<Release>> {
+        self.apps.values()
+    }
+}
+
 impl Core {
     pub(crate) fn take_catalog(&mut self, catalog: Catalog) {
         let current = self.catalog.as_ref().map_or(0, |catalog| catalog.version);

@@ -33,6 +33,8 @@ struct Download {
     artifact: Artifact,
     /// Chunks that are missing, once the disk has been looked at.
     missing: Option<BTreeSet<Digest>>,
+    /// Chunks came for it.
+    fetched: bool,
     ask_at: u64,
     pause_ms: u64,
 }
@@ -57,7 +59,8 @@ impl Core {
         if !full && !self.downloads.under_way.contains_key(&artifact.digest) {
             let (ask_at, artifact) = (self.now.mono_ms, artifact.clone());
             self.effect(Effect::Look(artifact.clone()));
-            let download = Download { artifact, missing: None, ask_at, pause_ms: ASK_FIRST_MS };
+            let download =
+                Download { artifact, missing: None, fetched: false, ask_at, pause_ms: ASK_FIRST_MS };
             self.downloads.under_way.insert(download.artifact.digest, download);
         }
         false
@@ -88,8 +91,12 @@ impl Core {
                 self.warn(format!("an artifact {} cannot be written: {error}", digest.short()));
             }
             Ok(missing) if missing.is_empty() => {
+                let fetched = download.fetched;
                 self.downloads.under_way.remove(&digest);
                 self.downloads.present.insert(digest);
+                if fetched {
+                    self.count_download(digest);
+                }
                 let missing = self.downloads.missing().into_iter().collect();
                 self.effect(Effect::ListenOnly(missing));
             }
@@ -110,6 +117,7 @@ impl Core {
             if !missing.remove(&digest) {
                 continue;
             }
+            download.fetched = true;
             let artifact = download.artifact.clone();
             effects.push(Effect::StoreChunk(artifact.clone(), digest, bytes.to_vec()));
             download.pause_ms = ASK_FIRST_MS;

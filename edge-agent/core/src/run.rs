@@ -180,7 +180,7 @@ impl Core {
         self.service(id.clone()).waits.clear();
         let load = self.next_effect();
         let state = self.app(app.clone());
-        state.downloads += u64::from(std::mem::take(&mut state.fetching));
+        state.fetching = false;
         (state.loaded, state.loading) = (None, Some((load, digest)));
         let (grants, limits) = (release.manifest.grants.clone(), release.manifest.limits.clone());
         self.effect(Effect::Load { load, app, code, grants, limits });
