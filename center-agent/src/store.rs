@@ -321,7 +321,7 @@ mod tests {
             Row::Document(Document { v: 1, ver, prev: None, ts: 0, body })
         };
         let key = document(1).key();
-        for n in [2, 1, 3, 3] {
+        for n in [2, 3, 1] {
             store.commit(vec![Write::Put(Box::new(document(n)))]).await.unwrap();
         }
         assert_eq!(store.rows(), Ok(vec![document(3)]));

@@ -6,11 +6,11 @@ use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::ToTopic;
 use flotilla_schemas::{Digest, EdgeId, ServiceId};
 
-use crate::catalog::{Publication, PublishError, judge_app, judge_script, judge_size};
 use crate::command::CommandError;
 use crate::core::Core;
 use crate::document::Body;
 use crate::hearing::publish;
+use crate::publication::{Publication, PublishError, judge_app, judge_script, judge_size};
 use crate::request::{Answer, Published, Refusal, Request, RequestId};
 use crate::row::{Row, Write};
 use crate::service::ServiceDocument;

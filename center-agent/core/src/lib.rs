@@ -9,7 +9,7 @@
 //! | `message` | whether a message is believed |
 //! | `registry` | who an edge is, and whether it is there |
 //! | `document` | which version of a decision holds |
-//! | `catalog`, `service` | whether a publication or a start is taken |
+//! | `publication`, `service` | whether a publication or a start is taken |
 //! | `desired` | what an edge should be |
 //! | `fault` | what a fault is answered |
 //! | `retained` | what the broker is told to keep |
@@ -27,6 +27,7 @@ mod fault;
 mod hearing;
 mod interval;
 mod message;
+mod publication;
 mod registry;
 mod request;
 mod retained;
@@ -44,12 +45,13 @@ pub mod view;
 mod warning;
 
 pub use behind::BEHIND_MS;
-pub use catalog::{AppDocument, PublishError, ScriptDocument};
+pub use catalog::{AppDocument, ScriptDocument};
 pub use command::{CommandError, REPLY_MS_MAX};
 pub use core::{Config, Core, PULSE_MS, STATUS_MS};
 pub use document::{Body, Document, Ver};
 pub use fault::{Decided, FaultRow};
 pub use interval::{INTERVALS_MAX, Intervals};
+pub use publication::PublishError;
 pub use registry::EdgeRow;
 pub use request::{Answer, Published, Refusal, Request, RequestId, ServiceStart, ServiceStop};
 pub use retaining::{OFFLINE, ONLINE};

@@ -12,8 +12,8 @@ use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, Digest, EdgeId, EventsId, ScriptId, ServiceId, Signed};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::PublishError;
 use crate::command::CommandError;
+use crate::publication::PublishError;
 use crate::service::ServiceError;
 use crate::view::ServiceView;
 

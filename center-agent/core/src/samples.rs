@@ -13,8 +13,9 @@ use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Signed};
 
-use crate::catalog::{Listing, Publication, judge_app, judge_script};
+use crate::catalog::Listing;
 use crate::document::{Body, Documents};
+use crate::publication::{Publication, judge_app, judge_script};
 use crate::registry::Registry;
 use crate::service::Present;
 

@@ -71,7 +71,7 @@ async fn an_upload_is_named_by_its_bytes_and_bounded() {
     assert_eq!(api.send("GET", &path, b""), (200, b"bytes".to_vec()));
     assert_eq!(api.send("HEAD", &path, b"").0, 200);
     assert_eq!(api.send("HEAD", &format!("blobs/{}", Digest::of(b"other")), b"").0, 404);
-    let large = vec![b' '; 2 * 1024 * 1024];
+    let large = vec![b' '; 16 * 1024 * 1024];
     assert_eq!(api.send("PUT", "countermeasures", &large).0, 413);
     assert_eq!(api.upload(&large).size, large.len() as u64);
     assert!(large.len() < ARTIFACT_BYTES_MAX as usize);
