@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use edge_core::{Found, Persist};
 use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane, Record};
 use flotilla_schemas::{AppId, EpochId};
-use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use redb::{TableDefinition, WriteTransaction};
+
+mod file;
+
+use file::File;
 
 const JOURNAL: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("journal");
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
@@ -24,9 +26,6 @@ pub const FILE: &str = "edge.redb";
 
 /// The most bytes that one app may keep, keys included.
 pub const APP_KEYS_BYTES_MAX: u64 = 256 * 1024;
-
-/// redb's page cache; an edge reads little, and each byte of it is resident memory.
-const CACHE_BYTES: usize = 1024 * 1024;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,67 +55,48 @@ pub enum StoreError {
 }
 
 /// An edge's store.
-pub struct Store {
-    database: Database,
-    path: PathBuf,
-}
+pub struct Store(File);
 
 type Redb<T> = Result<T, redb::Error>;
 
 impl Store {
     /// Opens the store of a data folder; makes it, under this epoch, if there is none.
     pub fn open(folder: &Path, new_epoch: &EpochId) -> Result<Self, StoreError> {
-        let path = folder.join(FILE);
-        let store = Self::with(path, |path| Database::builder().set_cache_size(CACHE_BYTES).create(path))?;
-        store.prepare(new_epoch).map_err(|error| store.disk(&error))?;
+        let store = Self(File::open(folder.join(FILE))?);
+        store.prepare(new_epoch)?;
         Ok(store)
     }
 
     /// Opens the store that a data folder has already.
     pub fn open_existing(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(FILE);
-        if !path.exists() {
-            return Err(StoreError::Missing(path));
-        }
-        Self::with(path, |path| Database::builder().set_cache_size(CACHE_BYTES).open(path))
+        if path.exists() { Ok(Self(File::open(path)?)) } else { Err(StoreError::Missing(path)) }
     }
 
-    fn with(
-        path: PathBuf,
-        open: impl FnOnce(&Path) -> Result<Database, DatabaseError>,
-    ) -> Result<Self, StoreError> {
-        match open(&path) {
-            Ok(database) => Ok(Self { database, path }),
-            Err(DatabaseError::DatabaseAlreadyOpen) => Err(StoreError::InUse(path)),
-            Err(DatabaseError::Storage(redb::StorageError::Corrupted(cause))) => {
-                Err(StoreError::Content { path, cause })
+    fn content(&self, cause: String) -> StoreError {
+        StoreError::Content { path: self.0.path().to_owned(), cause }
+    }
+
+    fn prepare(&self, new_epoch: &EpochId) -> Result<(), StoreError> {
+        self.0.with(|database| {
+            let transaction = database.begin_write()?;
+            {
+                transaction.open_table(JOURNAL)?;
+                transaction.open_table(VALUES)?;
+                transaction.open_table(KEYS)?;
+                let mut marks = transaction.open_table(MARKS)?;
+                if marks.get("epoch")?.is_none() {
+                    marks.insert("epoch", new_epoch.as_str())?;
+                }
             }
-            Err(error) => Err(StoreError::Disk { path, cause: error.to_string() }),
-        }
-    }
-
-    fn disk(&self, error: &redb::Error) -> StoreError {
-        StoreError::Disk { path: self.path.clone(), cause: error.to_string() }
-    }
-
-    fn prepare(&self, new_epoch: &EpochId) -> Redb<()> {
-        let transaction = self.database.begin_write()?;
-        {
-            transaction.open_table(JOURNAL)?;
-            transaction.open_table(VALUES)?;
-            transaction.open_table(KEYS)?;
-            let mut marks = transaction.open_table(MARKS)?;
-            if marks.get("epoch")?.is_none() {
-                marks.insert("epoch", new_epoch.as_str())?;
-            }
-        }
-        Ok(transaction.commit()?)
+            Ok(transaction.commit()?)
+        })
     }
 
     /// What a core boots from.
     pub fn found(&self) -> Result<Found, StoreError> {
-        let read = || -> Redb<Option<Found>> {
-            let transaction = self.database.begin_read()?;
+        let found = self.0.with(|database| {
+            let transaction = database.begin_read()?;
             let epoch = transaction.open_table(MARKS)?.get("epoch")?.map(|mark| mark.value().to_owned());
             let mut lanes = [(0, 1, 0); 3];
             for (lane, found) in Lane::ALL.into_iter().zip(&mut lanes) {
@@ -128,29 +108,29 @@ impl Store {
                 values.insert(key.value().to_owned(), value.value().to_vec());
             }
             Ok(epoch.and_then(|epoch| EpochId::new(epoch).ok()).map(|epoch| Found { epoch, lanes, values }))
-        };
-        let found = read().map_err(|error| self.disk(&error))?;
-        let cause = "it names no journal epoch".to_owned();
-        found.ok_or(StoreError::Content { path: self.path.clone(), cause })
+        })?;
+        found.ok_or_else(|| self.content("it names no journal epoch".to_owned()))
     }
 
-    /// Commits changes, all of them or none.
+    /// Commits changes, all of them or none. What failed may be tried again: the disk may have room by then.
     pub fn commit(&self, changes: &[Persist]) -> Result<(), StoreError> {
-        let commit = || -> Redb<()> {
-            let transaction = self.database.begin_write()?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.0.with(|database| {
+            let transaction = database.begin_write()?;
             for change in changes {
                 apply(&transaction, change)?;
             }
             Ok(transaction.commit()?)
-        };
-        if changes.is_empty() { Ok(()) } else { commit().map_err(|error| self.disk(&error)) }
+        })
     }
 
     /// Records of a lane from `first` to `last`, as many as one batch holds, at least one if there is one.
     pub fn records(&self, lane: Lane, first: u64, last: u64) -> Result<Vec<Record>, StoreError> {
-        let read = || -> Redb<Vec<Vec<u8>>> {
+        let records = self.0.with(|database| {
             let (mut records, mut bytes) = (Vec::new(), 0);
-            let journal = self.database.begin_read()?.open_table(JOURNAL)?;
+            let journal = database.begin_read()?.open_table(JOURNAL)?;
             for entry in journal.range((lane.number(), first)..=(lane.number(), last))? {
                 let record = entry?.1.value().to_vec();
                 bytes += record.len();
@@ -160,28 +140,26 @@ impl Store {
                 records.push(record);
             }
             Ok(records)
-        };
-        let records = read().map_err(|error| self.disk(&error))?;
+        })?;
         let parse = |bytes: &Vec<u8>| serde_json::from_slice(bytes);
-        records.iter().map(parse).collect::<Result<_, _>>().map_err(|error| StoreError::Content {
-            path: self.path.clone(),
-            cause: format!("a record of lane {} from {first} on: {error}", lane.number()),
+        let records: Result<_, serde_json::Error> = records.iter().map(parse).collect();
+        records.map_err(|error| {
+            self.content(format!("a record of lane {} from {first} on: {error}", lane.number()))
         })
     }
 
     /// A value that an app keeps.
     pub fn key(&self, app: &AppId, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let read = || -> Redb<Option<Vec<u8>>> {
-            let keys = self.database.begin_read()?.open_table(KEYS)?;
+        self.0.with(|database| {
+            let keys = database.begin_read()?.open_table(KEYS)?;
             Ok(keys.get((app.as_str(), key))?.map(|value| value.value().to_vec()))
-        };
-        read().map_err(|error| self.disk(&error))
+        })
     }
 
     /// Keeps a value of an app, or forgets it; false if the app would keep more than [`APP_KEYS_BYTES_MAX`].
     pub fn set_key(&self, app: &AppId, key: &str, value: Option<&[u8]>) -> Result<bool, StoreError> {
-        let write = || -> Redb<bool> {
-            let transaction = self.database.begin_write()?;
+        self.0.with(|database| {
+            let transaction = database.begin_write()?;
             {
                 let mut keys = transaction.open_table(KEYS)?;
                 match value {
@@ -203,8 +181,7 @@ impl Store {
             }
             transaction.commit()?;
             Ok(true)
-        };
-        write().map_err(|error| self.disk(&error))
+        })
     }
 }
 
@@ -292,6 +269,22 @@ mod tests {
         assert!(second.contains("in use by a running agent"), "{second}");
         drop(store);
         assert!(matches!(Store::open_existing(&folder.path().join("x")), Err(StoreError::Missing(_))));
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_taken_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let store = Store(file::testing::open(folder.path().join(FILE), full.clone()));
+        store.prepare(&"e".parse().unwrap()).unwrap();
+        store.commit(&[append(1)]).unwrap();
+        full.store(true, std::sync::atomic::Ordering::Relaxed);
+        for _ in 0..3 {
+            assert!(matches!(store.commit(&[append(2)]), Err(StoreError::Disk { .. })));
+        }
+        full.store(false, std::sync::atomic::Ordering::Relaxed);
+        store.commit(&[append(2)]).unwrap();
+        assert_eq!(store.records(Lane::Event, 1, 9).unwrap(), [record(1), record(2)]);
     }
 
     #[test]

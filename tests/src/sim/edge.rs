@@ -53,6 +53,11 @@ impl Edge {
         Self { id, core, disk, apps, loaded, loads, answers, wake_at, connected, warnings, sessions: 0 }
     }
 
+    /// The values that its core keeps, by their keys.
+    pub fn kept(&self) -> BTreeMap<String, Vec<u8>> {
+        self.disk.values.clone()
+    }
+
     pub fn client(&self) -> String {
         format!("edge-{}", self.id)
     }
