@@ -23,7 +23,7 @@ use crate::delivery::Delivery;
 use crate::document::Documents;
 use crate::fault::Faults;
 use crate::registry::Registry;
-use crate::request::Refusal;
+use crate::request::{Refusal, Request, RequestId};
 use crate::retained::Retained;
 use crate::row::Row;
 use crate::service::Present;
@@ -36,6 +36,9 @@ pub const PULSE_MS: u64 = 5_000;
 
 /// How often a center's status is published, in milliseconds.
 pub const STATUS_MS: u64 = 30_000;
+
+/// The most requests that wait for the first sweep; it takes a second, so few come.
+pub const EARLY_MAX: usize = 64;
 
 /// What a core is made from.
 #[derive(Debug, Clone)]
@@ -70,6 +73,8 @@ pub struct Core {
     pub(crate) sweep: Sweep,
     /// Whether a sweep was ever finished.
     pub(crate) swept: bool,
+    /// Requests that came during the first sweep; they are judged when it is over.
+    early: Vec<(RequestId, Request)>,
     pub(crate) seq: u64,
     pulse_at: u64,
     status_at: u64,
@@ -101,6 +106,7 @@ impl Core {
             behind: Behind::default(),
             sweep: Sweep::Idle,
             swept: false,
+            early: Vec::new(),
             seq: 0,
             pulse_at: now.mono_ms,
             status_at: now.mono_ms,
@@ -114,7 +120,11 @@ impl Core {
         let mut step = Step::default();
         match input {
             Input::Connected => self.connected(now),
-            Input::Disconnected => self.sweep = Sweep::Idle,
+            Input::Disconnected => {
+                self.sweep = Sweep::Idle;
+                let early = std::mem::take(&mut self.early);
+                step.effects.extend(early.into_iter().map(|(id, _)| unswept(id)));
+            }
             Input::Message { topic, payload, sig, retained } => {
                 if retained {
                     self.sweep.heard(now.mono_ms);
@@ -124,8 +134,12 @@ impl Core {
                 }
             }
             Input::Appended { batch, held } => self.appended(batch, held, &mut step),
-            Input::Request { id, .. } if !self.swept => {
-                step.effects.push(Effect::Reply { id, answer: Err(Refusal::Unswept) });
+            Input::Request { id, request } if !self.swept => {
+                if self.sweep == Sweep::Idle || self.early.len() >= EARLY_MAX {
+                    step.effects.push(unswept(id));
+                } else {
+                    self.early.push((id, request));
+                }
             }
             Input::Request { id, request } => self.decide(id, request, now, &mut step),
             Input::Unsent(topic) => self.retained.unsent(&topic),
@@ -154,6 +168,9 @@ impl Core {
             self.swept = true;
             step.note("heard what the broker retains", None, "");
             self.answer_waiting(step);
+            for (id, request) in std::mem::take(&mut self.early) {
+                self.decide(id, request, now, step);
+            }
         }
         if now.mono_ms >= self.pulse_at {
             self.pulse_at = now.mono_ms + PULSE_MS;
@@ -189,4 +206,8 @@ impl Core {
             [self.sweep.ends_at(), self.commands.due_at(), Some(self.pulse_at), Some(self.status_at)];
         always.into_iter().chain(connected.into_iter().flatten()).flatten().min()
     }
+}
+
+fn unswept(id: RequestId) -> Effect {
+    Effect::Reply { id, answer: Err(Refusal::Unswept) }
 }

@@ -47,7 +47,7 @@ mod warning;
 pub use behind::BEHIND_MS;
 pub use catalog::{AppDocument, ScriptDocument};
 pub use command::{CommandError, REPLY_MS_MAX};
-pub use core::{Config, Core, PULSE_MS, STATUS_MS};
+pub use core::{Config, Core, EARLY_MAX, PULSE_MS, STATUS_MS};
 pub use document::{Body, Document, Ver};
 pub use fault::{Decided, FaultRow};
 pub use interval::{INTERVALS_MAX, Intervals};

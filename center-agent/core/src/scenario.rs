@@ -19,8 +19,8 @@ use crate::samples::{
     app, batch, center_key, closed, edge_key, fault, fleet, publisher, restoration, script, status,
 };
 use crate::{
-    Answer, CommandError, Config, Core, Effect, Held, Input, PULSE_MS, PublishError, QUIET_MS, REPLY_MS_MAX,
-    Refusal, Request, Row, ServiceStart, ServiceStop, Step, Write,
+    Answer, CommandError, Config, Core, EARLY_MAX, Effect, Held, Input, PULSE_MS, PublishError, QUIET_MS,
+    REPLY_MS_MAX, Refusal, Request, Row, ServiceStart, ServiceStop, Step, Write,
 };
 
 struct Center {
@@ -183,6 +183,22 @@ fn nothing_is_issued_before_the_broker_was_heard() {
     center.pass(1);
     assert_eq!(center.broker[&"fleet/v1/center/c1/avail".parse().unwrap()], b"online");
     assert!(center.ask(Request::PublishApp(app("a", "1.0.0", &[]))).is_ok());
+}
+
+#[test]
+fn what_is_asked_while_the_broker_is_heard_is_answered_then() {
+    let mut center = Center::new();
+    center.give(Input::Connected);
+    let request = || Request::PublishApp(app("a", "1.0.0", &[]));
+    let effects: Vec<Effect> = (0..=EARLY_MAX as u64)
+        .flat_map(|id| center.give(Input::Request { id, request: request() }))
+        .collect();
+    assert_eq!(reply(&effects), Some(Err(Refusal::Unswept)), "one too many");
+    assert!(matches!(reply(&center.pass(QUIET_MS)), Some(Ok(Answer::Published(_)))));
+    let mut cut_off = Center::new();
+    cut_off.give(Input::Connected);
+    cut_off.give(Input::Request { id: 1, request: request() });
+    assert_eq!(reply(&cut_off.give(Input::Disconnected)), Some(Err(Refusal::Unswept)));
 }
 
 #[test]
