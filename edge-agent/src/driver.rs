@@ -30,6 +30,10 @@ const INPUTS_PER_COMMIT: usize = 128;
 /// How often a commit that failed is tried again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 
+/// The most changes that wait for a disk that takes none. Only faults are recorded meanwhile, so it takes days; then the
+/// agent ends and begins again with what is on disk.
+const UNSAVED_MAX: usize = 65_536;
+
 /// How often the machine is looked at.
 const VITALS_EVERY: Duration = Duration::from_secs(10);
 
@@ -73,6 +77,8 @@ pub struct Driver {
     listening: BTreeSet<u8>,
     /// What could not be committed yet.
     unsaved: Vec<Persist>,
+    /// Not before this the disk is tried again.
+    retry_at: Option<Instant>,
     wake_at: Option<u64>,
     exit: bool,
 }
@@ -117,6 +123,7 @@ impl Driver {
             hosts: BTreeMap::new(),
             listening: BTreeSet::new(),
             unsaved: Vec::new(),
+            retry_at: None,
             wake_at: Some(0),
             exit: false,
         }
@@ -171,16 +178,21 @@ impl Driver {
 
     /// Commits what is to be kept; what the core must know about the disk.
     async fn commit(&mut self) -> Option<Input> {
-        if self.unsaved.is_empty() {
+        if self.unsaved.is_empty() || self.retry_at.is_some_and(|at| at > Instant::now()) {
             return None;
         }
         let (store, changes) = (self.store.clone(), std::mem::take(&mut self.unsaved));
         let committed = tokio::task::spawn_blocking(move || (store.commit(&changes), changes)).await;
         let was_full = self.core.is_storage_full();
         match committed {
-            Ok((Ok(()), _)) => was_full.then_some(Input::Storage { error: None }),
+            Ok((Ok(()), _)) => {
+                self.retry_at = None;
+                was_full.then_some(Input::Storage { error: None })
+            }
             Ok((Err(error), changes)) => {
                 self.unsaved = changes;
+                self.retry_at = Some(Instant::now() + COMMIT_RETRY);
+                self.exit |= self.unsaved.len() > UNSAVED_MAX;
                 if was_full {
                     return None;
                 }
