@@ -18,7 +18,7 @@ use file::File;
 const JOURNAL: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("journal");
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const KEYS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("app-keys");
-/// `epoch`, and `head/<lane>`: the greatest number ever written, though its record may be gone.
+/// `epoch`, and `deleted/<lane>`: the greatest number that was deleted, so that numbers never restart.
 const MARKS: TableDefinition<'_, &str, &str> = TableDefinition::new("marks");
 
 /// The file's name within the data folder.
@@ -185,13 +185,13 @@ impl Store {
     }
 }
 
-fn head_mark(lane: Lane) -> String {
-    format!("head/{}", lane.number())
+fn last_mark(lane: Lane) -> String {
+    format!("deleted/{}", lane.number())
 }
 
 fn lane_found(transaction: &ReadTransaction, lane: Lane) -> Redb<(u64, u64, u64)> {
     let marks = transaction.open_table(MARKS)?;
-    let marked = marks.get(head_mark(lane).as_str())?.and_then(|mark| mark.value().parse().ok()).unwrap_or(0);
+    let marked = marks.get(last_mark(lane).as_str())?.and_then(|mark| mark.value().parse().ok()).unwrap_or(0);
     let journal = transaction.open_table(JOURNAL)?;
     let (mut head, mut floor, mut bytes) = (marked, None, 0);
     if journal.len()? > 0 {
@@ -210,12 +210,12 @@ fn apply(transaction: &WriteTransaction, change: &Persist) -> Redb<()> {
         Persist::Append(lane, record) => {
             let bytes = serde_json::to_vec(record).unwrap_or_default();
             transaction.open_table(JOURNAL)?.insert((lane.number(), record.seq), bytes.as_slice())?;
-            let head = record.seq.to_string();
-            transaction.open_table(MARKS)?.insert(head_mark(*lane).as_str(), head.as_str())?;
         }
         Persist::Trim(lane, below) => {
             let mut journal = transaction.open_table(JOURNAL)?;
             journal.retain_in((lane.number(), 0)..(lane.number(), *below), |_, _| false)?;
+            let last = below.saturating_sub(1).to_string();
+            transaction.open_table(MARKS)?.insert(last_mark(*lane).as_str(), last.as_str())?;
         }
         Persist::Epoch(epoch) => {
             transaction.open_table(MARKS)?.insert("epoch", epoch.as_str())?;

@@ -38,10 +38,25 @@ static SEEN: Mutex<Vec<(Mark, Instant)>> = Mutex::new(Vec::new());
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mark {
+    /// The app's panic reaches the edge.
     Panicked,
-    Decided,
+    /// The trap was told apart, and the core has a fault.
+    Seen,
+    /// Its record is on disk and on its way.
+    Sent,
+    /// The center's answer is there.
+    Answered,
+    /// The answer is on disk, and is carried out.
     Done,
 }
+
+/// What happens up to each mark but the first.
+const STAGES: [(Mark, &str); 4] = [
+    (Mark::Seen, "trap, backtrace, kind"),
+    (Mark::Sent, "commit of the fault"),
+    (Mark::Answered, "there, verified, answered, back, verified"),
+    (Mark::Done, "commit of the answer"),
+];
 
 /// Takes the time of the edge's own log messages.
 struct Stopwatch;
@@ -53,7 +68,9 @@ impl<S: tracing::Subscriber> Layer<S> for Stopwatch {
         event.record(&mut text);
         let mark = match text.0 {
             text if text.contains("an app reports an error") => Mark::Panicked,
-            text if text.contains("a countermeasure is taken") => Mark::Decided,
+            text if text.contains("a fault is seen") => Mark::Seen,
+            text if text.contains("a countermeasure is taken") => Mark::Answered,
+            text if text.contains("a message is sent") && text.contains("/journal/0") => Mark::Sent,
             text if text.contains("a message is sent") && text.contains("/fault/") => Mark::Done,
             _ => return,
         };
@@ -69,21 +86,20 @@ impl Visit for Text {
     }
 }
 
-/// The times from each panic to the first report after the decision, which goes out after its commit.
-fn fault_times() -> Vec<Duration> {
-    let (mut began, mut decided, mut times) = (None, false, Vec::new());
+/// For each fault, when each mark was reached; marks that come out of turn belong to something else.
+fn faults() -> Vec<Vec<Instant>> {
+    let (mut faults, mut marks): (Vec<Vec<Instant>>, Vec<Instant>) = (Vec::new(), Vec::new());
     for (mark, at) in SEEN.lock().unwrap().iter() {
-        match mark {
-            Mark::Panicked => (began, decided) = (Some(*at), false),
-            Mark::Decided => decided = true,
-            Mark::Done if decided => {
-                times.extend(began.take().map(|began| at.duration_since(began)));
-                decided = false;
+        if *mark == Mark::Panicked {
+            marks = vec![*at];
+        } else if !marks.is_empty() && STAGES.get(marks.len() - 1).is_some_and(|(next, _)| next == mark) {
+            marks.push(*at);
+            if marks.len() > STAGES.len() {
+                faults.push(std::mem::take(&mut marks));
             }
-            Mark::Done => {}
         }
     }
-    times
+    faults
 }
 
 fn median(times: &mut [Duration]) -> Duration {
@@ -265,20 +281,28 @@ async fn main() {
     let database = redb::Database::create(path.join("floor.redb")).unwrap();
     let (mut pings, mut commits) = (Vec::new(), Vec::new());
     let end = Instant::now() + Duration::from_secs(90);
-    while fault_times().len() < FAULTS && Instant::now() < end {
+    while faults().len() < FAULTS && Instant::now() < end {
         pings.extend(ping_pong(&url, 10, Duration::from_millis(20)).await);
         commits.extend((0..5).map(|_| commit(&database, commits.len() as u64)).collect::<Vec<_>>());
     }
-    let mut times = fault_times();
-    assert!(times.len() > FAULTS / 2, "{} faults in time: {:?}", times.len(), SEEN.lock().unwrap());
-    let (fault, ping, commit) = (median(&mut times), median(&mut pings), median(&mut commits));
+    let faults = faults();
+    assert!(faults.len() > FAULTS / 2, "{} faults in time: {:?}", faults.len(), SEEN.lock().unwrap());
+    let between = |from: usize, to: usize| {
+        let mut times: Vec<Duration> =
+            faults.iter().map(|marks| marks[to].duration_since(marks[from])).collect();
+        median(&mut times)
+    };
+    let (fault, ping, commit) = (between(0, STAGES.len()), median(&mut pings), median(&mut commits));
     let floor = ping + 2 * commit;
-    println!("median of {} faults, in one run", times.len());
+    println!("median of {} faults, in one run", faults.len());
     println!("QoS 1 there and back            {ping:>10.1?}");
     println!("commit of a record              {commit:>10.1?}");
     println!("floor: there, back, two commits {floor:>10.1?}      1.00");
     let ratio = fault.as_secs_f64() / floor.as_secs_f64();
     println!("fault to countermeasure         {fault:>10.1?}      {ratio:.2}   (aim 1.30)");
+    for (stage, (_, what)) in STAGES.iter().enumerate() {
+        println!("  {:>10.1?}  {what}", between(stage, stage + 1));
+    }
     edge.stop().await;
     center.stop().await;
     broker.stop().await;

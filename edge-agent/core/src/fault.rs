@@ -176,6 +176,8 @@ impl Core {
         if let Some(open) = self.faults.get_mut(id) {
             (open.record, open.fault, open.decide_at) = (Some(record), fault, Some(decide_at));
         }
+        // The center is told before dashboards are: it is waited for.
+        self.journal_due();
         if answer.by == By::Edge {
             self.restore(id, answer.measure, answer.cause, None);
         } else {

@@ -67,6 +67,8 @@ struct Loaded {
 pub struct Instance {
     program: Program,
     live: Option<Live>,
+    /// What a failure left behind. It is given back with the instance, so that the failure is told first.
+    remains: Option<Store<Guest>>,
     refused: u64,
 }
 
@@ -125,7 +127,12 @@ impl Program {
         store.set_epoch_deadline(1);
         let instance = self.bounded(self.0.pre.instantiate_async(&mut store)).await?;
         let instance = instance.map_err(|error| Failure::seen(&error, store.data()))?;
-        Ok(Instance { program: self.clone(), live: Some(Live { store, instance }), refused: 0 })
+        Ok(Instance {
+            program: self.clone(),
+            live: Some(Live { store, instance }),
+            remains: None,
+            refused: 0,
+        })
     }
 
     /// Waits for what the guest does, but not beyond its deadline, and not through a panic.
@@ -158,9 +165,16 @@ impl Instance {
         };
         let outcome = program.bounded(run(&mut store, function, &args)).await;
         self.refused = store.data().refused();
-        let results = outcome?.map_err(|error| Failure::seen(&error, store.data()))?;
-        self.live = Some(Live { store, instance });
-        value(results)
+        match outcome.and_then(|results| results.map_err(|error| Failure::seen(&error, store.data()))) {
+            Ok(results) => {
+                self.live = Some(Live { store, instance });
+                value(results)
+            }
+            Err(failure) => {
+                self.remains = Some(store);
+                Err(failure)
+            }
+        }
     }
 
     /// Whether it can do no more.
