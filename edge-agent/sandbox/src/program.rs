@@ -67,8 +67,6 @@ struct Loaded {
 pub struct Instance {
     program: Program,
     live: Option<Live>,
-    /// What a failure left behind. It is given back with the instance, so that the failure is told first.
-    remains: Option<Store<Guest>>,
     refused: u64,
 }
 
@@ -127,12 +125,7 @@ impl Program {
         store.set_epoch_deadline(1);
         let instance = self.bounded(self.0.pre.instantiate_async(&mut store)).await?;
         let instance = instance.map_err(|error| Failure::seen(&error, store.data()))?;
-        Ok(Instance {
-            program: self.clone(),
-            live: Some(Live { store, instance }),
-            remains: None,
-            refused: 0,
-        })
+        Ok(Instance { program: self.clone(), live: Some(Live { store, instance }), refused: 0 })
     }
 
     /// Waits for what the guest does, but not beyond its deadline, and not through a panic.
@@ -165,16 +158,9 @@ impl Instance {
         };
         let outcome = program.bounded(run(&mut store, function, &args)).await;
         self.refused = store.data().refused();
-        match outcome.and_then(|results| results.map_err(|error| Failure::seen(&error, store.data()))) {
-            Ok(results) => {
-                self.live = Some(Live { store, instance });
-                value(results)
-            }
-            Err(failure) => {
-                self.remains = Some(store);
-                Err(failure)
-            }
-        }
+        let results = outcome?.map_err(|error| Failure::seen(&error, store.data()))?;
+        self.live = Some(Live { store, instance });
+        value(results)
     }
 
     /// Whether it can do no more.
