@@ -168,21 +168,22 @@ impl Countermeasures {
         self.causes.iter().find(fits).map_or_else(Kind::unidentified, |rule| rule.cause.clone())
     }
 
-    /// The rule that holds for a fault of this cause.
-    pub fn rule(&self, question: &Question<'_>, cause: &Kind) -> Option<&Rule> {
-        self.rules.iter().find(|rule| {
+    /// The rule that holds for a fault of this cause: the list's own, or where it has none, that of
+    /// [`Countermeasures::standard`].
+    pub fn rule(&self, question: &Question<'_>, cause: &Kind) -> Option<Rule> {
+        let fits = |rule: &Rule| {
             question.kind.is_in(&rule.kind)
                 && rule.app.as_ref().is_none_or(|app| app == question.app)
                 && rule.cause.as_ref().is_none_or(|pattern| cause.is_in(pattern))
-        })
+        };
+        let own = self.rules.iter().find(|rule| fits(rule)).cloned();
+        own.or_else(|| Self::standard().rules.into_iter().find(fits))
     }
 
-    /// What to do: the rule's measure for this attempt. Where no rule fits, those of [`Countermeasures::standard`]
-    /// hold.
+    /// What to do: the rule's measure for this attempt.
     pub fn answer(&self, question: &Question<'_>) -> Answered {
         let cause = self.cause(question);
-        let standard = Self::standard();
-        let Some(rule) = self.rule(question, &cause).or_else(|| standard.rule(question, &cause)) else {
+        let Some(rule) = self.rule(question, &cause) else {
             return Answered { cause, measure: Measure::Tell, by: By::Center };
         };
         let rung = question.attempt.saturating_sub(1) as usize;

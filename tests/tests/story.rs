@@ -220,6 +220,29 @@ fn a_file_that_is_gone_is_fetched_again_and_the_edge_cures_itself() {
 }
 
 #[test]
+fn a_cure_counts_towards_the_next_one_under_the_standard_list_too() {
+    let mut world = World::new(1, Weather::Calm);
+    world.assemble();
+    world.publish_and_start();
+    let list = serde_json::from_value(serde_json::json!({"rule": []})).unwrap();
+    world.ask(Request::SetCountermeasures(list)).unwrap();
+    world.until(120_000, "the fault is opened and cured", cured);
+    world.pass(5_000);
+    let order = flotilla_schemas::command::Order::RestartApp("aircon-north".parse().unwrap());
+    let now = world.now();
+    world.center.ask(Request::Command("e1".parse().unwrap(), order), &mut world.broker, now);
+    world.pass(10_000);
+    let again: Vec<_> =
+        oracle::faults(&world, "e1").into_values().filter(|told| told.closed.is_none()).collect();
+    assert_eq!(again.len(), 1);
+    assert_eq!(
+        again[0].measures.first(),
+        Some(&(4, Measure::Tell)),
+        "restart, restart and replace are used up"
+    );
+}
+
+#[test]
 fn an_app_in_quarantine_waits_for_a_person_also_over_a_power_cut() {
     let mut world = World::new(1, Weather::Calm);
     world.assemble();
