@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::countermeasure::Measure;
 use crate::digest::Digest;
 use crate::fault::Kind;
 use crate::id::{AppId, CenterId, EdgeId, EpochId, FaultId, FleetId, ServiceId, SessionId};
@@ -244,9 +243,4 @@ pub struct CenterStatus {
     pub records: u64,
     /// The agent's version.
     pub agent: String,
-}
-
-/// A measure in words for a report; nothing for none.
-pub fn measure_text(measure: Option<Measure>) -> String {
-    measure.map(|m| m.to_string()).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::release::Release;
 use flotilla_schemas::{AppId, Artifact, Signed};
 
-use crate::client::{Api, AskError};
+use crate::client::{Api, AskError, List};
 use crate::edges::bytes;
 use crate::output::{self, BOLD, Cell, DIM, Table, styled};
 use crate::publish::{self, PublishError, progress};
@@ -45,16 +45,6 @@ pub struct Publish {
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
     /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub api: Api,
-}
-
-/// All apps.
-#[derive(Debug, Args)]
-pub struct List {
-    /// Print one app a line as JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

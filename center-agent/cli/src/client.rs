@@ -47,6 +47,16 @@ pub struct Api {
     pub token_file: Option<PathBuf>,
 }
 
+/// All things of one kind.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Print one a line as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub api: Api,
+}
+
 /// Why the center did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {

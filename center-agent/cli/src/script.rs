@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use flotilla_schemas::ScriptId;
 
 use crate::app::joined;
-use crate::client::{Api, AskError};
+use crate::client::{Api, AskError, List};
 use crate::output::{self, BOLD, Cell, Table, styled};
 
 /// What is done with scripts.
@@ -24,16 +24,6 @@ pub enum ScriptCommand {
     /// Show a script: its event lists, their apps, the services that run it
     #[command(after_help = "Example:\n  flotilla script show air-conditioner")]
     Show(Show),
-}
-
-/// All scripts.
-#[derive(Debug, Args)]
-pub struct List {
-    /// Print one script a line as JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub api: Api,
 }
 
 /// One script.

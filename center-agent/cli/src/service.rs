@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use flotilla_schemas::desired::{EVERY_MS_MIN, Trigger};
 use flotilla_schemas::{EdgeId, EventsId, ScriptId, ServiceId};
 
-use crate::client::{Api, AskError};
+use crate::client::{Api, AskError, List};
 use crate::output::{self, Cell, Table, styled};
 
 /// What is done with services.
@@ -69,16 +69,6 @@ pub struct Stop {
     #[arg(long, value_name = "EDGES", value_delimiter = ',', required = true)]
     pub on: Vec<EdgeId>,
     /// Print the service as JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub api: Api,
-}
-
-/// All services.
-#[derive(Debug, Args)]
-pub struct List {
-    /// Print one service a line as JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

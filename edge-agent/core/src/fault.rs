@@ -168,10 +168,10 @@ impl Core {
     /// Journals the fault as it stands, and has somebody decide: the edge at once, or a center.
     fn ask(&mut self, id: &FaultId) {
         let Some(open) = self.faults.get(id) else { return };
-        let (mut fault, members) = (open.fault.clone(), self.config.fleet.centers.len() as u64);
+        let mut fault = open.fault.clone();
         let answer = self.policy.answer(&question(&fault));
         fault.by = answer.by;
-        let decide_at = self.now.mono_ms + (members + 1) * ANSWER_MS;
+        let decide_at = self.decide_at();
         let record = self.record(Lane::Fault, Body::Fault(fault.clone()));
         if let Some(open) = self.faults.get_mut(id) {
             (open.record, open.fault, open.decide_at) = (Some(record), fault, Some(decide_at));
@@ -184,6 +184,11 @@ impl Core {
             self.keep_fault(id);
             self.report_fault(id);
         }
+    }
+
+    /// When the edge decides itself about a fault that is asked about now.
+    fn decide_at(&self) -> u64 {
+        self.now.mono_ms + (self.config.fleet.centers.len() as u64 + 1) * ANSWER_MS
     }
 
     pub(crate) fn keep_fault(&mut self, id: &FaultId) {
@@ -274,8 +279,7 @@ impl Core {
 
     /// At boot: what was awaited is asked again, and how long a fault has been open is counted from now.
     pub(crate) fn reboot_faults(&mut self) {
-        let members = self.config.fleet.centers.len() as u64;
-        let decide_at = self.now.mono_ms + (members + 1) * ANSWER_MS;
+        let decide_at = self.decide_at();
         for open in self.faults.values_mut() {
             open.opened_ms = self.now.mono_ms;
             if open.phase == Phase::Pending {
