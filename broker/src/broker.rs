@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::limits::Limits;
+use crate::meters::Meters;
 use crate::registry::Registry;
 use crate::retained::{DiskError, FILE, Retained};
 use crate::router::Router;
@@ -84,6 +85,7 @@ pub struct Broker {
     pub(crate) registry: Arc<Registry>,
     pub(crate) router: Arc<Router>,
     pub(crate) retained: Retained,
+    pub(crate) meters: Arc<Meters>,
     serial: AtomicU64,
 }
 
@@ -110,6 +112,7 @@ impl Broker {
             limits: config.limits,
             router,
             retained,
+            meters: Arc::default(),
             serial: AtomicU64::new(1),
         });
         let local_addrs = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
@@ -130,6 +133,11 @@ impl Running {
     /// The addresses that it listens on, in the order of [`Config::tcp`].
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
+    }
+
+    /// What it counts, for as long as anyone wants to know.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.broker.meters
     }
 
     /// Resolves when the router has died: nothing passes any more. The caller is to end the process, so that its

@@ -29,6 +29,7 @@ mod close;
 mod limits;
 mod lock;
 mod message;
+pub mod meters;
 mod packet;
 mod registry;
 mod retained;
@@ -38,3 +39,4 @@ mod topic;
 
 pub use broker::{Broker, Config, Running, StartError};
 pub use limits::Limits;
+pub use meters::Meters;
