@@ -163,7 +163,7 @@ mod tests {
         let names = ["a", "b", "c"].map(|name| format!("<!ELEMENT {name} EMPTY>")).concat();
         let definition = Definition::parse("d", format!("<!ELEMENT r {model}>{names}").as_bytes()).unwrap();
         match &definition.element("r").unwrap().content {
-            Content::Children(automaton) => automaton.clone(),
+            Content::Children { automaton, .. } => automaton.clone(),
             other => panic!("{other:?}"),
         }
     }

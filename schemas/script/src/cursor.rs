@@ -7,7 +7,10 @@ use std::rc::Rc;
 
 use crate::diagnostic::{Position, Problem, fail};
 use crate::limit::NAME_BYTES_MAX;
-use crate::text::{is_name_char, is_name_start, is_white};
+use crate::text::{is_name, is_name_char, is_name_start, is_white};
+
+/// The one prefix that needs no declaration (Namespaces in XML 1.0, 3).
+const XML_PREFIX: &str = "xml:";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor {
@@ -100,8 +103,28 @@ impl Cursor {
         self.offset > before
     }
 
-    /// Passes a name: without `:`, which this package refuses in every name.
+    /// Passes a name, without `:`.
     pub fn name(&mut self, what: &str) -> Result<String, Problem> {
+        let at = self.at;
+        let name = self.any_name(what)?;
+        match name.contains(':') {
+            false => Ok(name),
+            true => fail(at, format!("`{name}`: a `:` in a name is not supported")),
+        }
+    }
+
+    /// Passes the name of an attribute: without `:`, but for the prefix that XML itself binds (`xml:space`,
+    /// `xml:lang`).
+    pub fn attribute_name(&mut self, what: &str) -> Result<String, Problem> {
+        let at = self.at;
+        let name = self.any_name(what)?;
+        match name.strip_prefix(XML_PREFIX).unwrap_or(&name) {
+            local if is_name(local) && !local.contains(':') => Ok(name),
+            _ => fail(at, format!("`{name}`: a `:` in a name is not supported, except in `xml:` attributes")),
+        }
+    }
+
+    fn any_name(&mut self, what: &str) -> Result<String, Problem> {
         let at = self.at;
         if !self.peek().is_some_and(is_name_start) {
             return fail(at, format!("expected {what}, found {}", self.found()));
@@ -109,9 +132,6 @@ impl Cursor {
         let name = self.take_while(is_name_char);
         if name.len() > NAME_BYTES_MAX {
             return fail(at, format!("a name is longer than {NAME_BYTES_MAX} bytes"));
-        }
-        if name.contains(':') {
-            return fail(at, format!("`{name}`: a `:` in a name is not supported"));
         }
         Ok(name)
     }
@@ -140,6 +160,17 @@ mod tests {
         assert_eq!(Cursor::new(&name).name("a name").unwrap(), name);
         let problem = Cursor::new(&format!("{name}n")).name("a name").unwrap_err();
         assert_eq!(problem.message, "a name is longer than 256 bytes");
+    }
+
+    #[test]
+    fn the_one_prefix_that_xml_binds_is_read_in_attributes_alone() {
+        let read = |text: &str| Cursor::new(text).attribute_name("a name").map_err(|problem| problem.message);
+        assert_eq!(read("xml:space=").as_deref(), Ok("xml:space"));
+        for name in ["x:a", "xml:", "xml:a:b", "xml:1", "xmlns:a", ":a", "XML:space"] {
+            let message = format!("`{name}`: a `:` in a name is not supported, except in `xml:` attributes");
+            assert_eq!(read(name), Err(message));
+        }
+        assert!(Cursor::new("xml:space").name("a name").is_err());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! A definition is an external subset (XML 1.0, fifth edition, 2.8 and 3.2 to 3.4): elements, attributes, internal
 //! parameter entities, INCLUDE and IGNORE. Refused by name are general and external entities, notations and the
-//! types that need them, `:` in names, models that are not deterministic, elements that are used and not declared,
-//! and elements that no finite document satisfies. So whatever is declared can be said, and can be said in one way.
+//! types that need them, `:` in names (but `xml:space` and the like), models that are not deterministic, elements
+//! that are used and not declared, and elements that no finite document satisfies. So whatever is declared can be
+//! said, and can be said in one way.
 
 mod attribute;
 mod check;
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::automaton::Automaton;
+use crate::definition::model::Particle;
 use crate::diagnostic::{Diagnostics, Report};
 use crate::limit::DEFINITION_BYTES_MAX;
 use crate::step_event::{Phase, StepEvent};
@@ -47,8 +49,9 @@ pub(crate) enum Content {
     Any,
     /// Text and these elements, in any order.
     Mixed(BTreeSet<Arc<str>>),
-    /// Elements in the order of a model; white space between them means nothing.
-    Children(Automaton),
+    /// Elements in the order of a model; white space between them means nothing. The automaton says what the model
+    /// does.
+    Children { model: Particle, automaton: Automaton },
 }
 
 /// An attribute as it was declared.
@@ -124,7 +127,7 @@ impl Definition {
             Content::Empty => Vec::new(),
             Content::Any => self.elements().collect(),
             Content::Mixed(names) => names.iter().map(|name| &**name).collect(),
-            Content::Children(automaton) => automaton.names().into_iter().collect(),
+            Content::Children { automaton, .. } => automaton.names().into_iter().collect(),
         }
     }
 }

@@ -18,10 +18,15 @@
 //! values out.
 
 mod automaton;
+mod chance;
+mod coverage;
 mod cursor;
 mod definition;
 mod diagnostic;
+mod draft;
 mod event_list;
+mod generator;
+mod items;
 mod json;
 pub mod limit;
 mod literal;
@@ -33,9 +38,12 @@ mod text;
 mod tree;
 mod validator;
 
+pub use coverage::Coverage;
 pub use definition::Definition;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use event_list::{Action, Arg, EventList, Mapping, Source};
+pub use generator::{Budget, End, Generated, Generator};
+pub use items::{ItemId, Items, ItemsError, Place, Values};
 pub use plan::{Call, PlanError, Step};
 pub use script::Script;
 pub use step_event::{Phase, StepEvent, StepEventError};

@@ -58,3 +58,18 @@ pub const EXPECTED_MAX: usize = 8;
 
 /// The most characters of a script's or definition's own text that a diagnostic shows.
 pub const SHOWN_CHARS_MAX: usize = 60;
+
+/// The most that a definition gives to cover: elements, alternatives, repetitions, values.
+pub const ITEMS_MAX: usize = 1 << 16;
+
+/// How deep a generated script grows; deeper down it gets what must be there and nothing else.
+pub const GROWTH_DEPTH_MAX: usize = 24;
+
+/// How large a generated script grows, in bytes, before the rest of it gets what must be there and nothing else.
+pub const GROWTH_BYTES_MAX: usize = 4 << 10;
+
+/// How often one part of a generated script is repeated.
+pub const REPEATS_MAX: usize = 64;
+
+/// How many generated scripts in a row may show nothing new before the generator gives up.
+pub const STALLS_MAX: usize = 256;

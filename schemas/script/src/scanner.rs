@@ -1,8 +1,8 @@
 //! From the text of a script to its tags and texts, with their places.
 //!
 //! Refuses whatever is not well-formed (XML 1.0, fifth edition), and by name: DOCTYPE, general entities, `:` in
-//! names, and more than [`crate::limit`] allows. Where the next tag is in no doubt it goes on after an error;
-//! otherwise it stops, and what was read so far can still be validated.
+//! names (but `xml:space` and the like), and more than [`crate::limit`] allows. Where the next tag is in no doubt it
+//! goes on after an error; otherwise it stops, and what was read so far can still be validated.
 //!
 //! What it leaves behind: in a scan without errors start and end tags pair up, there is one root, and two texts are
 //! never neighbours.
@@ -36,7 +36,15 @@ pub(crate) struct Tag {
     pub at: Position,
 }
 
-/// An attribute as it was written, or as the definition supplies it.
+impl Tag {
+    /// Whether the attribute, which is one of this tag's, stands in the script: one that is supplied has its tag's
+    /// place.
+    pub fn wrote(&self, attribute: &Attribute) -> bool {
+        attribute.at != self.at
+    }
+}
+
+/// An attribute as it was written, or as the definition supplies it, then at its tag's place.
 #[derive(Debug)]
 pub(crate) struct Attribute {
     pub name: Arc<str>,
@@ -174,7 +182,7 @@ impl Scanner<'_> {
             if !parted {
                 return fail(at, format!("expected white space or `>`, found {}", self.cursor.found()));
             }
-            let name = self.cursor.name("an attribute or `>`")?;
+            let name = self.cursor.attribute_name("an attribute or `>`")?;
             self.cursor.white();
             self.cursor.expect("=")?;
             self.cursor.white();
@@ -356,7 +364,7 @@ mod tests {
             ("<a>&b;</a>", "s:1:4: general entities are not supported: `&b;`"),
             ("<a b='&c;'/>", "s:1:7: general entities are not supported: `&c;`"),
             ("<x:a/>", "s:1:2: `x:a`: a `:` in a name is not supported"),
-            ("<a x:b='1'/>", "s:1:4: `x:b`: a `:` in a name is not supported"),
+            ("<a x:b='1'/>", "s:1:4: `x:b`: a `:` in a name is not supported, except in `xml:` attributes"),
         ];
         for (text, error) in cases {
             assert_eq!(read(text).1, error, "{text}");

@@ -64,7 +64,7 @@ impl<'d> Validator<'d> {
             Content::Any => Some(place),
             Content::Empty => None,
             Content::Mixed(names) => names.contains(&*tag.name).then_some(place),
-            Content::Children(automaton) => automaton.step(place, &tag.name),
+            Content::Children { automaton, .. } => automaton.step(place, &tag.name),
         };
         if parent.place.is_none() {
             let message = format!(
@@ -84,8 +84,8 @@ impl<'d> Validator<'d> {
         match &element.content {
             Content::Any | Content::Mixed(_) => {}
             Content::Empty => self.anything(text.at, "text"),
-            Content::Children(_) if text.is_white && text.is_literal => {}
-            Content::Children(_) => {
+            Content::Children { .. } if text.is_white && text.is_literal => {}
+            Content::Children { .. } => {
                 // References and CDATA sections are text even if what they stand for is white space.
                 let message =
                     format!("text is not allowed here in <{name}>; {}", expected(name, element, *place));
@@ -107,7 +107,7 @@ impl<'d> Validator<'d> {
 
     fn end(&mut self, at: Position) {
         let Some(Open { name, element: Some(element), place: Some(place) }) = self.open.pop() else { return };
-        if matches!(&element.content, Content::Children(automaton) if !automaton.may_end(place)) {
+        if matches!(&element.content, Content::Children { automaton, .. } if !automaton.may_end(place)) {
             self.report.add(at, format!("<{name}> is not complete; {}", expected(&name, element, place)));
         }
     }
@@ -183,7 +183,7 @@ fn expected(name: &str, element: &Element, place: Place) -> String {
         Content::Mixed(names) => {
             alternatives(["text".to_owned()].into_iter().chain(names.iter().map(|n| tag(n))))
         }
-        Content::Children(automaton) => {
+        Content::Children { automaton, .. } => {
             let end = automaton.may_end(place).then_some(end);
             alternatives(automaton.expected(place).map(tag).chain(end))
         }

@@ -40,7 +40,7 @@ fn content(written: Written, budget: &mut usize) -> Result<Content, ModelError> 
         Written::Empty => Content::Empty,
         Written::Any => Content::Any,
         Written::Mixed(names) => Content::Mixed(names),
-        Written::Children(model) => Content::Children(Automaton::build(&model, budget)?),
+        Written::Children(model) => Content::Children { automaton: Automaton::build(&model, budget)?, model },
     })
 }
 

@@ -21,7 +21,7 @@ impl Parser<'_> {
                 return self.space();
             }
             let at = self.input.at();
-            let name = self.input.cursor().name("the name of an attribute or `>`")?;
+            let name = self.input.cursor().attribute_name("the name of an attribute or `>`")?;
             self.space()?;
             let kind = self.kind()?;
             self.space()?;
