@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use crate::definition::{Kind, Presence};
 use crate::items::{Attribute, Content, Items};
+use crate::scanner::Tag;
+use crate::script::Script;
+use crate::step_event::Phase;
 
 /// An element.
 #[derive(Debug, Clone)]
@@ -27,7 +30,50 @@ pub(crate) enum Child {
 }
 
 impl Node {
-    fn each(&mut self, visit: &mut impl FnMut(&mut Node)) {
+    /// The script as a tree; nothing if its root is another than that of the items.
+    pub fn of(script: &Script, items: &Items) -> Option<Self> {
+        let mut open: Vec<Node> = Vec::new();
+        for visit in &script.walk {
+            match visit.event.phase {
+                Phase::Start => open.push(Self::begun(&visit.tag, items)?),
+                Phase::Text => {
+                    let text = visit.text.as_deref().map(|text| Child::Text(text.into()));
+                    open.last_mut()?.children.extend(text);
+                }
+                Phase::End => {
+                    let node = open.pop()?;
+                    match open.last_mut() {
+                        Some(parent) => parent.children.push(Child::Element(node)),
+                        None => return Some(node).filter(|root| root.element == items.root),
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn begun(tag: &Tag, items: &Items) -> Option<Self> {
+        let element = items.number(&tag.name)?;
+        let declared = &items.element(element)?.attributes;
+        let written = tag.attributes.iter().filter(|attribute| tag.wrote(attribute));
+        let number = |name: &str| declared.iter().position(|attribute| *attribute.name == *name);
+        let attributes = written
+            .filter_map(|attribute| Some((number(&attribute.name)?, Arc::clone(&attribute.value))))
+            .collect();
+        Some(Self { element, attributes, children: Vec::new() })
+    }
+
+    /// All elements, this one first, in document order.
+    pub fn all(&self) -> Vec<&Node> {
+        let below = self.children.iter().filter_map(|child| match child {
+            Child::Element(node) => Some(node.all()),
+            Child::Text(_) => None,
+        });
+        std::iter::once(self).chain(below.flatten()).collect()
+    }
+
+    /// Visits all elements, in the same order.
+    pub fn each(&mut self, visit: &mut impl FnMut(&mut Node)) {
         visit(self);
         for child in &mut self.children {
             if let Child::Element(node) = child {

@@ -6,8 +6,8 @@
 //! generator gives up and says so. The same items and seed give the same scripts. There is no clock: a caller whose
 //! time is out stops asking.
 
-mod growth;
-mod wanted;
+pub(crate) mod growth;
+pub(crate) mod wanted;
 
 use std::sync::Arc;
 

@@ -73,3 +73,6 @@ pub const REPEATS_MAX: usize = 64;
 
 /// How many generated scripts in a row may show nothing new before the generator gives up.
 pub const STALLS_MAX: usize = 256;
+
+/// How many bytes of scripts are looked at to find the shortest one.
+pub const SHRINK_BYTES_MAX: usize = 256 << 20;

@@ -16,7 +16,7 @@ use crate::limit::{DEPTH_MAX, ELEMENTS_MAX, GROWTH_BYTES_MAX, GROWTH_DEPTH_MAX, 
 
 /// What is done where nothing is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// The least.
     Bare,
     /// Anything.
@@ -25,14 +25,14 @@ pub(super) enum Style {
 
 /// A value that must stand somewhere.
 #[derive(Debug, Clone)]
-pub(super) struct Forced {
+pub(crate) struct Forced {
     pub element: usize,
     /// The attribute, by number; none means the text.
     pub attribute: Option<usize>,
     pub value: Arc<str>,
 }
 
-pub(super) struct Growth<'g> {
+pub(crate) struct Growth<'g> {
     pub items: &'g Items,
     pub wanted: Wanted<'g>,
     pub chance: &'g mut Chance,
@@ -60,8 +60,14 @@ impl<'g> Growth<'g> {
         is_right.then(|| root.write(self.items))
     }
 
+    /// The smallest element of this kind.
+    pub fn least(&mut self, number: usize) -> Node {
+        self.depth_max = 0;
+        self.element(number, 1)
+    }
+
     /// An element at this depth, the root's being 1.
-    pub fn element(&mut self, number: usize, depth: usize) -> Node {
+    fn element(&mut self, number: usize, depth: usize) -> Node {
         let mut node = Node { element: number, attributes: Vec::new(), children: Vec::new() };
         self.elements += 1;
         let items = self.items;

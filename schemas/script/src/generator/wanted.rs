@@ -8,7 +8,7 @@ use crate::items::{ItemId, Items};
 /// Farther than anything.
 pub(super) const NEVER: usize = usize::MAX;
 
-pub(super) struct Wanted<'g> {
+pub(crate) struct Wanted<'g> {
     items: &'g Items,
     missing: Vec<bool>,
     /// How many items of each element are missing.
