@@ -19,7 +19,7 @@ fn dependencies(package: &str) -> BTreeSet<String> {
     names.cloned().collect()
 }
 
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "schemas",
     "schemas/script",
     "broker",
@@ -31,6 +31,7 @@ const PACKAGES: [&str; 11] = [
     "center-agent/core",
     "center-agent/cli",
     "tests",
+    "tests/load",
 ];
 
 #[test]
