@@ -1,12 +1,10 @@
 //! A CONNECT, decided: who it is and on what terms, or why not.
 //!
-//! Sessions end with their connection. Whoever asks for one that outlives it is told so: MQTT 5 with a session expiry
-//! of 0 in the CONNACK, MQTT 3.1.1 with "no session present" each time. So a will's delay is over at once, too: the
-//! will is due when the session ends.
+//! A session outlives its connection for as long as its client asks: MQTT 3.1.1 knows only "not" and "for ever". It is
+//! in memory alone, so it does not outlive the broker.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use rumqttd::protocol::{
     ConnAck, ConnAckProperties, ConnectReturnCode, LastWill, LastWillProperties, Packet, PublishProperties,
     QoS,
@@ -14,7 +12,8 @@ use rumqttd::protocol::{
 
 use crate::access::Role;
 use crate::limits::Limits;
-use crate::message::Message;
+use crate::message::{Draft, Message};
+use crate::meters::Refused;
 use crate::packet::{IncomingConnect, Version};
 use crate::topic::{self, TopicError};
 
@@ -26,15 +25,29 @@ pub(crate) struct Admission {
     pub role: Role,
     /// How long it may be silent.
     pub silence: Option<Duration>,
-    pub will: Option<Message>,
+    pub will: Option<Will>,
+    /// A session that is there is ended first.
+    pub clean_start: bool,
+    /// How long the session outlives its connection, in seconds; [`FOREVER_S`] has no end.
+    pub session_expiry_s: u32,
     /// QoS 1 messages on their way to it at a time.
-    pub inflight: u16,
+    pub deliveries: u16,
     /// Length of a whole packet that it takes.
     pub packet_bytes: usize,
     /// The id was given by us.
     assigned: bool,
-    /// It asked for a session that outlives its connection.
-    lasting: bool,
+    /// The keep-alive that holds instead of the one that was asked for.
+    keep_alive_s: Option<u16>,
+}
+
+/// A session expiry of this many seconds means never.
+pub(crate) const FOREVER_S: u32 = u32::MAX;
+
+/// What is published when a client is gone, and how long after it left at the latest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub message: Message,
+    pub delay: Duration,
 }
 
 /// Why a client is not let in. The text goes to the log and, as a reason string, to MQTT 5 clients.
@@ -59,6 +72,15 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// What it counts as.
+    pub(crate) fn refused(&self) -> Refused {
+        match self {
+            Self::WillNotAuthorized(_) => Refused::ConnectNotAuthorized,
+            Self::Busy => Refused::ConnectBusy,
+            _ => Refused::ConnectInvalid,
+        }
+    }
+
     /// The CONNACK that says it.
     pub(crate) fn connack(&self, version: Version) -> Packet {
         let code = match version {
@@ -103,54 +125,56 @@ impl Admission {
         if let Some(method) = asked.and_then(|asked| asked.authentication_method.clone()) {
             return Err(Refusal::Method(method));
         }
-        let inflight = asked.and_then(|asked| asked.receive_maximum).unwrap_or(u16::MAX);
+        let deliveries = asked.and_then(|asked| asked.receive_maximum).unwrap_or(u16::MAX);
         let packet_bytes = asked.and_then(|asked| asked.max_packet_size).unwrap_or(u32::MAX);
-        if inflight == 0 {
+        if deliveries == 0 {
             return Err(Refusal::Protocol("a receive maximum of 0"));
         }
         if packet_bytes == 0 {
             return Err(Refusal::Protocol("a maximum packet size of 0"));
         }
-        let lasting = match version {
-            Version::V4 => !connect.clean_session,
-            Version::V5 => asked.and_then(|asked| asked.session_expiry_interval).unwrap_or(0) > 0,
+        let session_expiry_s = match version {
+            Version::V4 if connect.clean_session => 0,
+            Version::V4 => FOREVER_S,
+            Version::V5 => asked.and_then(|asked| asked.session_expiry_interval).unwrap_or(0),
         };
         let assigned = connect.client_id.is_empty();
-        if assigned && version == Version::V4 && lasting {
+        if assigned && version == Version::V4 && session_expiry_s > 0 {
             return Err(Refusal::ClientId("must not be empty for a session that lasts".into()));
         }
         let client_id = if assigned { format!("assigned-{serial}") } else { connect.client_id };
         let role = role(&client_id, limits)?;
         let will =
             will.map(|(will, properties)| check_will(will, properties, &role, serial, limits)).transpose()?;
+        let too_long = !(1..=limits.keep_alive_max_s).contains(&connect.keep_alive);
+        let keep_alive_s = (too_long && version == Version::V5).then_some(limits.keep_alive_max_s);
         Ok(Self {
             version,
             client_id,
             role,
-            silence: silence(connect.keep_alive),
+            silence: silence(keep_alive_s.unwrap_or(connect.keep_alive)),
             will,
-            inflight: inflight.min(limits.inflight),
+            clean_start: connect.clean_session,
+            session_expiry_s,
+            deliveries: deliveries.min(limits.deliveries),
             packet_bytes: usize::try_from(packet_bytes).unwrap_or(usize::MAX),
             assigned,
-            lasting,
+            keep_alive_s,
         })
     }
 
     /// The CONNACK that lets the client in, with all that it cannot have here.
-    pub(crate) fn connack(&self, limits: &Limits) -> Packet {
+    pub(crate) fn connack(&self, session_present: bool, limits: &Limits) -> Packet {
         let properties = ConnAckProperties {
-            session_expiry_interval: self.lasting.then_some(0),
             receive_max: Some(limits.inflight),
             max_qos: Some(1),
             max_packet_size: u32::try_from(limits.packet_bytes).ok(),
             assigned_client_identifier: self.assigned.then(|| self.client_id.clone()),
-            shared_subscription_available: Some(0),
+            topic_alias_max: Some(limits.topic_aliases),
+            server_keep_alive: self.keep_alive_s,
             ..ConnAckProperties::default()
         };
-        Packet::ConnAck(
-            ConnAck { session_present: false, code: ConnectReturnCode::Success },
-            Some(properties),
-        )
+        Packet::ConnAck(ConnAck { session_present, code: ConnectReturnCode::Success }, Some(properties))
     }
 }
 
@@ -175,7 +199,7 @@ fn check_will(
     role: &Role,
     publisher: u64,
     limits: &Limits,
-) -> Result<Message, Refusal> {
+) -> Result<Will, Refusal> {
     let name = topic::check_name(&will.topic, limits).map_err(|cause| Refusal::WillTopic {
         topic: String::from_utf8_lossy(&will.topic).chars().take(80).collect(),
         cause,
@@ -186,15 +210,17 @@ fn check_will(
     if will.qos == QoS::ExactlyOnce {
         return Err(Refusal::WillQos);
     }
-    Ok(Message {
-        // Copies, so that the whole CONNECT is not kept for them.
-        topic: Bytes::copy_from_slice(&will.topic),
-        payload: Bytes::copy_from_slice(&will.message),
-        properties: properties.map(publish_properties),
+    let delay_s = properties.as_ref().and_then(|properties| properties.delay_interval).unwrap_or(0);
+    let properties = properties.map(publish_properties);
+    let draft = Draft {
+        topic: &will.topic,
+        payload: &will.message,
+        properties: properties.as_ref(),
         qos: will.qos,
         retain: will.retain,
         publisher,
-    })
+    };
+    Ok(Will { message: draft.seal(), delay: Duration::from_secs(delay_s.into()) })
 }
 
 fn publish_properties(will: LastWillProperties) -> PublishProperties {
@@ -211,6 +237,7 @@ fn publish_properties(will: LastWillProperties) -> PublishProperties {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use rumqttd::protocol::{Connect, ConnectProperties};
 
     use super::*;
@@ -261,7 +288,7 @@ mod tests {
             decide(IncomingConnect { will: will(topic, qos), ..connect(Version::V5, "edge-e1") })
         };
         let avail = "fleet/v1/edge/e1/avail";
-        assert_eq!(with(avail, QoS::AtLeastOnce).unwrap().will.unwrap().topic(), avail);
+        assert_eq!(with(avail, QoS::AtLeastOnce).unwrap().will.unwrap().message.topic(), avail);
         let other = "fleet/v1/edge/e2/avail";
         assert_eq!(with(other, QoS::AtLeastOnce).unwrap_err(), Refusal::WillNotAuthorized(other.into()));
         assert_eq!(with(avail, QoS::ExactlyOnce).unwrap_err(), Refusal::WillQos);
@@ -272,7 +299,9 @@ mod tests {
     fn an_empty_client_id_is_assigned_and_a_bad_one_is_refused() {
         let admission = decide(connect(Version::V5, "")).unwrap();
         assert_eq!(admission.client_id, "assigned-7");
-        let Packet::ConnAck(_, Some(properties)) = admission.connack(&Limits::default()) else { panic!() };
+        let Packet::ConnAck(_, Some(properties)) = admission.connack(false, &Limits::default()) else {
+            panic!()
+        };
         assert_eq!(properties.assigned_client_identifier.as_deref(), Some("assigned-7"));
         let mut lasting = connect(Version::V4, "");
         lasting.connect.clean_session = false;
@@ -287,21 +316,55 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_should_last_is_granted_for_the_connection_alone_and_that_is_said() {
-        let admission =
-            decide(asking(ConnectProperties { session_expiry_interval: Some(60), ..nothing_asked() }));
-        let Packet::ConnAck(ack, Some(properties)) = admission.unwrap().connack(&Limits::default()) else {
-            panic!()
+    fn a_session_lasts_as_long_as_its_client_asks() {
+        let lasting = |session_expiry_interval| {
+            decide(asking(ConnectProperties { session_expiry_interval, ..nothing_asked() })).unwrap()
         };
-        assert!(!ack.session_present);
-        assert_eq!(properties.session_expiry_interval, Some(0));
+        assert_eq!([lasting(None), lasting(Some(60))].map(|admission| admission.session_expiry_s), [0, 60]);
+        let v4 = |clean_session| {
+            let mut connect = connect(Version::V4, "x");
+            connect.connect.clean_session = clean_session;
+            decide(connect).unwrap().session_expiry_s
+        };
+        assert_eq!([v4(true), v4(false)], [0, FOREVER_S]);
+    }
+
+    #[test]
+    fn a_keep_alive_beyond_the_limit_is_replaced_and_that_is_said() {
+        let limits = Limits { keep_alive_max_s: 100, ..Limits::default() };
+        for (asked, told, silence_s) in
+            [(0, Some(100), 150), (101, Some(100), 150), (100, None, 150), (1, None, 1)]
+        {
+            let mut connect = connect(Version::V5, "x");
+            connect.connect.keep_alive = asked;
+            let admission = Admission::decide(connect, 7, &limits).unwrap();
+            assert_eq!(admission.silence.unwrap().as_secs(), silence_s);
+            let Packet::ConnAck(_, Some(properties)) = admission.connack(false, &limits) else { panic!() };
+            assert_eq!(properties.server_keep_alive, told);
+        }
+    }
+
+    #[test]
+    fn a_wills_delay_is_kept_with_it() {
+        let delayed = LastWillProperties {
+            delay_interval: Some(5),
+            payload_format_indicator: None,
+            message_expiry_interval: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        };
+        let will = will("fleet/v1/edge/e1/avail", QoS::AtMostOnce).map(|(will, _)| (will, Some(delayed)));
+        let admission = decide(IncomingConnect { will, ..connect(Version::V5, "edge-e1") }).unwrap();
+        assert_eq!(admission.will.unwrap().delay, Duration::from_secs(5));
     }
 
     #[test]
     fn the_smaller_of_both_windows_holds_and_zero_is_refused() {
         let asked = |receive_maximum| asking(ConnectProperties { receive_maximum, ..nothing_asked() });
-        assert_eq!(decide(asked(Some(5))).unwrap().inflight, 5);
-        assert_eq!(decide(asked(None)).unwrap().inflight, Limits::default().inflight);
+        assert_eq!(decide(asked(Some(5))).unwrap().deliveries, 5);
+        assert_eq!(decide(asked(None)).unwrap().deliveries, Limits::default().deliveries);
         assert!(matches!(decide(asked(Some(0))), Err(Refusal::Protocol(_))));
         let zero = asking(ConnectProperties { max_packet_size: Some(0), ..nothing_asked() });
         assert!(matches!(decide(zero), Err(Refusal::Protocol(_))));

@@ -1,6 +1,6 @@
 //! The broker as a whole: started, listening, stopped.
 //!
-//! It is a value: any number of them live in one process. Only the router's thread outlives [`Running::stop`], idle.
+//! It is a value: any number of them live in one process. Only the router's thread outlives it, idle.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,11 +14,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::limits::Limits;
+use crate::message::Message;
 use crate::meters::Meters;
 use crate::registry::Registry;
-use crate::retained::{DiskError, FILE, Retained};
+use crate::retained::{DiskError, FILE, Full, Retained, Ticket};
 use crate::router::Router;
 use crate::session;
+use crate::subscribers::Subscribers;
 
 /// After an accept that failed, mostly for want of file descriptors, the next is tried this much later.
 const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
@@ -75,15 +77,16 @@ pub enum StartError {
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The router's thread did not come up.
-    #[error("start the router")]
-    Router,
+    #[error("{0}")]
+    Router(String),
 }
 
 /// What all sessions share.
 pub struct Broker {
     pub(crate) limits: Limits,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) router: Arc<Router>,
+    pub(crate) router: Router,
+    pub(crate) subscribers: Arc<Subscribers>,
     pub(crate) retained: Retained,
     pub(crate) meters: Arc<Meters>,
     serial: AtomicU64,
@@ -105,14 +108,21 @@ impl Broker {
     pub async fn start(config: Config) -> Result<Running, StartError> {
         check(&config)?;
         let sockets = listen(&config.tcp).await?;
-        let retained = open_retained(config.data, config.limits.clone()).await?;
-        let router = Router::start(&config.limits).await.map_err(|_| StartError::Router)?;
+        let meters = Arc::<Meters>::default();
+        let retained = open_retained(config.data, config.limits.clone(), Arc::clone(&meters)).await?;
+        let subscribers = Arc::new(Subscribers::new(Arc::clone(&meters)));
+        let deliver = {
+            let subscribers = Arc::clone(&subscribers);
+            move |stamped| subscribers.deliver(&stamped)
+        };
+        let router = Router::start(Arc::clone(&meters), config.limits.router_messages, deliver).await;
         let broker = Arc::new(Self {
-            registry: Registry::new(config.limits.connections),
+            registry: Registry::new(&config.limits, Arc::clone(&meters)),
             limits: config.limits,
-            router,
+            router: router.map_err(|error| StartError::Router(error.to_string()))?,
+            subscribers,
             retained,
-            meters: Arc::default(),
+            meters,
             serial: AtomicU64::new(1),
         });
         let local_addrs = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
@@ -121,6 +131,14 @@ impl Broker {
         let accepting = |socket| tokio::spawn(accept(socket, Arc::clone(&broker), Arc::clone(&admitting)));
         let listeners = sockets.into_iter().map(accepting).collect();
         Ok(Running { broker, local_addrs, listeners })
+    }
+
+    /// Keeps a message if it is to be retained, and hands it to the router, in this order: see [`crate::retained`].
+    /// With QoS 1 the ticket says when it is on disk.
+    pub(crate) fn publish(&self, message: Message) -> Result<Option<Ticket>, Full> {
+        let ticket = if message.retain() { self.retained.put(&message)? } else { None };
+        self.router.flow.publish(message);
+        Ok(ticket)
     }
 
     /// A number that was not given before; never 0.
@@ -140,10 +158,10 @@ impl Running {
         &self.broker.meters
     }
 
-    /// Resolves when the router has died: nothing passes any more. The caller is to end the process, so that its
-    /// supervisor starts a new one; what is retained stands.
-    pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.broker.router.died()
+    /// Makes the router's thread panic, to prove that nobody notices but a pause.
+    #[doc(hidden)]
+    pub fn kill_router(&self) {
+        self.broker.router.flow.kill();
     }
 
     /// Stops: MQTT 5 clients are told that the server is shutting down, no will is published, and what is retained
@@ -190,12 +208,12 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError
     Ok(sockets)
 }
 
-async fn open_retained(folder: PathBuf, limits: Limits) -> Result<Retained, StartError> {
+async fn open_retained(folder: PathBuf, limits: Limits, meters: Arc<Meters>) -> Result<Retained, StartError> {
     let file = folder.join(FILE);
     let opened = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder)
             .map_err(|cause| StartError::Folder { folder: folder.clone(), cause })
-            .map(|()| Retained::open(&folder, &limits))
+            .map(|()| Retained::open(&folder, &limits, meters))
     });
     let failed = |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Data { file, cause };
     match opened.await {

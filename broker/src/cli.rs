@@ -35,15 +35,12 @@ pub enum RunError {
     /// The operating system gives no signals.
     #[error("wait for signals: {0}")]
     Signal(#[from] io::Error),
-    /// The router died; start it again.
-    #[error("go on: the router has died; start the broker again, what was retained is there")]
-    Died,
 }
 
 /// Runs a broker until SIGINT or SIGTERM, then stops it gracefully.
 ///
 /// # Errors
-/// It did not start, or its router died: then the process is to end, so that its supervisor starts a new one.
+/// It did not start, or there are no signals to stop it by.
 pub async fn run(args: Args) -> Result<(), RunError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -52,11 +49,10 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     for address in running.local_addrs() {
         tracing::info!(%address, "listening");
     }
-    let died = tokio::select! {
-        _ = interrupt.recv() => false,
-        _ = terminate.recv() => false,
-        () = running.died() => true,
-    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
     running.stop().await;
-    if died { Err(RunError::Died) } else { Ok(()) }
+    Ok(())
 }

@@ -2,16 +2,16 @@
 
 use rumqttd::protocol::{Disconnect, DisconnectProperties, DisconnectReasonCode, Packet};
 
+use crate::meters::Refused;
 use crate::packet::{ReadError, Version};
 use crate::registry::Farewell;
-use crate::router::Died;
 use crate::topic::TopicError;
 
 /// The end of a session.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Close {
     #[error("the client said goodbye")]
-    Left { with_will: bool },
+    Left { with_will: bool, session_expiry_s: Option<u32> },
     #[error("the connection was lost: {0}")]
     Lost(std::io::Error),
     #[error("the client sent {0}")]
@@ -22,8 +22,8 @@ pub(crate) enum Close {
     Topic { topic: String, cause: TopicError },
     #[error("the client published to {0:?}, which is not its to write")]
     NotAuthorized(String),
-    #[error("the client used a topic alias, which was not offered")]
-    Alias,
+    #[error("the client used topic alias {0}, which was not offered or means nothing yet")]
+    Alias(u16),
     #[error("the client used QoS 2; at most 1 is supported")]
     Qos,
     #[error("{0}")]
@@ -38,8 +38,6 @@ pub(crate) enum Close {
     TakenOver,
     #[error("the broker is stopping")]
     Stopping,
-    #[error(transparent)]
-    Died(#[from] Died),
     #[error("a packet could not be written: {0}")]
     Write(#[from] rumqttd::protocol::Error),
 }
@@ -52,7 +50,27 @@ impl Close {
 
     /// Whether the client's will is published. A broker that stops knows nothing about its clients.
     pub(crate) fn publishes_will(&self) -> bool {
-        !matches!(self, Self::Left { with_will: false } | Self::Stopping | Self::Died(_))
+        !matches!(self, Self::Left { with_will: false, .. } | Self::Stopping)
+    }
+
+    /// What it counts as, if the client is to blame.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        Some(match self {
+            Self::Stalled | Self::Slow(_) => Refused::Slow,
+            Self::NotAuthorized(_) => Refused::PublishNotAuthorized,
+            Self::Quota(_) => Refused::PublishQuota,
+            Self::Read(_) | Self::Protocol(_) | Self::Topic { .. } | Self::Alias(_) | Self::Qos => {
+                Refused::Protocol
+            }
+            Self::Left { .. }
+            | Self::Lost(_)
+            | Self::Silent
+            | Self::TakenOver
+            | Self::Stopping
+            | Self::Write(_) => {
+                return None;
+            }
+        })
     }
 
     /// The DISCONNECT that says it; MQTT 3.1.1 has none from a server.
@@ -78,13 +96,13 @@ impl Close {
             Self::Read(_) => Code::MalformedPacket,
             Self::Topic { .. } => Code::TopicNameInvalid,
             Self::NotAuthorized(_) => Code::NotAuthorized,
-            Self::Alias => Code::TopicAliasInvalid,
+            Self::Alias(_) => Code::TopicAliasInvalid,
             Self::Qos => Code::QoSNotSupported,
             Self::Quota(_) | Self::Stalled | Self::Slow(_) => Code::QuotaExceeded,
             Self::Silent => Code::KeepAliveTimeout,
             Self::TakenOver => Code::SessionTakenOver,
             Self::Stopping => Code::ServerShuttingDown,
-            Self::Died(_) | Self::Write(_) => Code::UnspecifiedError,
+            Self::Write(_) => Code::UnspecifiedError,
         })
     }
 }

@@ -1,13 +1,13 @@
 //! The embedded MQTT broker: MQTT 3.1.1 and 5, QoS 0 and 1, in front of rumqttd's router.
 //!
-//! Whatever meets a stranger or must survive is here; the router matches topics and queues messages. The way of a
-//! publish: `packet` reads it, `session` checks it against `topic` and `access`, `retained` keeps it, `router` hands
-//! it to the sessions that subscribed, and each of these delivers it in the client's version.
+//! Whatever meets a stranger or must survive is here; the router carries messages. The way of a publish: `packet` reads
+//! it, `session` checks it against `topic` and `access`, `retained` keeps it, `router` brings all messages into one
+//! order, `subscribers` finds who gets it and puts it into each one's `inbox`, and their sessions write it.
 //!
-//! Refused: QoS 2 (MQTT 5 clients are told "maximum QoS 1"; a subscription is granted 1), shared subscriptions, topic
-//! aliases, sessions that outlive their connection (granted without that, and said so), topics that are not of the
-//! protocol. Invariants: nothing that a client sends makes the router die; every size and count has a bound in
-//! [`Limits`]; a retained message at QoS 1 is on disk before it is acknowledged.
+//! Refused: QoS 2 (MQTT 5 clients are told "maximum QoS 1"; a subscription is granted 1), topic aliases towards
+//! clients, topics that are not of the protocol. Sessions outlive their connection as long as their client asks, but
+//! not the broker. Invariants: nothing that a client sends makes the router die, and if it does, nothing is lost;
+//! every size and count has a bound in [`Limits`]; a retained message at QoS 1 is on disk before it is acknowledged.
 //!
 //! ```no_run
 //! use flotilla_broker::{Broker, Config, Limits};
@@ -26,6 +26,7 @@ mod admission;
 mod broker;
 pub mod cli;
 mod close;
+mod inbox;
 mod limits;
 mod lock;
 mod message;
@@ -35,6 +36,7 @@ mod registry;
 mod retained;
 mod router;
 mod session;
+mod subscribers;
 mod topic;
 
 pub use broker::{Broker, Config, Running, StartError};

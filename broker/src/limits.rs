@@ -7,12 +7,17 @@ use std::time::Duration;
 /// What a broker bears before it refuses. [`Limits::default`] suits a fleet of some thousand edges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Sessions at a time; the next CONNECT is refused as "server busy".
+    /// Clients connected at a time; the next CONNECT is refused as "server busy".
     pub connections: usize,
+    /// Sessions kept at a time, those of clients that are away among them; beyond it the one whose client left first
+    /// is ended.
+    pub sessions: usize,
     /// Sockets at a time that have not yet been admitted; the next one is closed at once.
     pub handshakes: usize,
     /// How long a socket may take to send its CONNECT before it is closed.
     pub connect_wait: Duration,
+    /// The longest keep-alive, in seconds. An MQTT 5 client that asks for more, or for none, is given this one.
+    pub keep_alive_max_s: u16,
     /// How long a client may take nothing of what waits for it, neither reading nor acknowledging, before it is
     /// closed as a slow reader.
     pub stall_wait: Duration,
@@ -26,37 +31,47 @@ pub struct Limits {
     pub topic_levels: usize,
     /// Subscriptions of one session; the next one is refused with "quota exceeded".
     pub filters_per_session: usize,
-    /// QoS 1 messages on their way to one client at a time, and from it: beyond it the broker waits for
-    /// acknowledgements, or stops reading.
+    /// Topic aliases that an MQTT 5 client may use; one with a higher number ends the session.
+    pub topic_aliases: u16,
+    /// QoS 1 messages from one client that are not acknowledged; beyond it nothing more is read from it.
     pub inflight: u16,
+    /// QoS 1 messages to one client that it has not acknowledged; beyond it the next ones wait.
+    pub deliveries: u16,
+    /// Messages that wait for one client, connected or not. When there are as many, the oldest of QoS 0 gives way;
+    /// when there is none, the new one is refused, and a client that is connected is closed as a slow reader.
+    pub queue_messages: usize,
+    /// Their bytes; as for their count. A message that waits for many is in memory once.
+    pub queue_bytes: usize,
     /// Retained messages in all; a publish that would add one is refused with "quota exceeded".
     pub retained_count: usize,
     /// Bytes of all retained messages, topics and properties included; as for their count.
     pub retained_bytes: usize,
-    /// Distinct topics since the start: the router forgets none. A publish to a new one is refused with "quota
-    /// exceeded".
-    pub topics: usize,
-    /// Distinct filters since the start: the router keeps a log for each. A new one is refused with "quota exceeded".
-    pub filters: usize,
+    /// Messages that one router carries; then it is replaced, with whatever it did not give back.
+    pub router_messages: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            sessions: 20_000,
             handshakes: 256,
             connect_wait: Duration::from_secs(10),
+            keep_alive_max_s: 3_600,
             stall_wait: Duration::from_secs(30),
             packet_bytes: 1 << 20,
             client_id_bytes: 128,
             topic_bytes: 512,
             topic_levels: 16,
             filters_per_session: 100,
+            topic_aliases: 16,
             inflight: 100,
+            deliveries: 1_000,
+            queue_messages: 20_000,
+            queue_bytes: 8 << 20,
             retained_count: 200_000,
             retained_bytes: 512 << 20,
-            topics: 400_000,
-            filters: 40_000,
+            router_messages: 1 << 32,
         }
     }
 }

@@ -1,157 +1,254 @@
-//! A message on its way through the broker, and the two forms in which it leaves our hands.
+//! A message on its way through the broker: one run of bytes, written once and shared by all who get it.
 //!
-//! The router overwrites the QoS, clears the retain flag and forgets who published, all of which the rules for
-//! deliveries need. So a head of [`HEAD_BYTES`] travels through it in front of the payload. Properties go beside, as
-//! the router counts down their expiry. On disk a message is the MQTT 5 PUBLISH that it came as.
+//! | bytes | what |
+//! |---|---|
+//! | 1 | flags: QoS 1, retain, expires |
+//! | 8 | number of the session that published it; 0 if none did |
+//! | 8 | when it came, in Unix microseconds by our clock |
+//! | 4 | its expiry interval in seconds, if it expires |
+//! | 2, 4 | lengths of topic and properties |
+//! | … | topic; properties as MQTT 5 writes them, without expiry, alias and subscription identifiers; payload |
+//!
+//! This run passes the router as an opaque payload and lies on disk if it is retained. A copy is a reference.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use rumqttd::Forward;
-use rumqttd::protocol::{Packet, Publish, PublishProperties, QoS};
+use rumqttd::protocol::{PublishProperties, QoS};
 
-use crate::packet::{self, Incoming, Version};
-
-/// Length of what travels in front of the payload: flags, and the number of the publishing session.
-const HEAD_BYTES: usize = 9;
+const HEAD_BYTES: usize = 27;
 const FLAG_QOS1: u8 = 1;
 const FLAG_RETAIN: u8 = 2;
+const FLAG_EXPIRES: u8 = 4;
 
-/// A message that passed the checks: its topic is sane, its QoS is 0 or 1, and its properties are fit to be passed on.
+/// A message that passed the checks: its topic is sane and its QoS is 0 or 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
-    pub topic: Bytes,
-    pub payload: Bytes,
-    pub properties: Option<PublishProperties>,
+    body: Bytes,
+    topic_end: usize,
+    properties_end: usize,
+}
+
+/// What a message is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draft<'a> {
+    pub topic: &'a [u8],
+    pub payload: &'a [u8],
+    pub properties: Option<&'a PublishProperties>,
     pub qos: QoS,
     pub retain: bool,
-    /// The session that published it; 0 if it was read from disk.
     pub publisher: u64,
 }
 
-/// A message that the router hands to a session.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub message: Message,
-    /// The number that the session gave to the subscription.
-    pub subscription: usize,
-    /// Position in the filter's log; they are consecutive, so a gap is a loss.
-    pub offset: u64,
+impl Draft<'_> {
+    /// Writes the message, which came now.
+    pub(crate) fn seal(&self) -> Message {
+        let expiry_s = self.properties.and_then(|properties| properties.message_expiry_interval);
+        let mut properties = BytesMut::new();
+        self.properties.inspect(|given| put_properties(given, &mut properties));
+        let mut flags = if self.qos == QoS::AtMostOnce { 0 } else { FLAG_QOS1 };
+        flags |= if self.retain { FLAG_RETAIN } else { 0 };
+        flags |= if expiry_s.is_some() { FLAG_EXPIRES } else { 0 };
+        let topic_end = HEAD_BYTES + self.topic.len();
+        let properties_end = topic_end + properties.len();
+        let mut body = Vec::with_capacity(properties_end + self.payload.len());
+        body.put_u8(flags);
+        body.put_u64(self.publisher);
+        body.put_u64(now_us());
+        body.put_u32(expiry_s.unwrap_or_default());
+        body.put_u16(self.topic.len() as u16);
+        body.put_u32(properties.len() as u32);
+        body.put_slice(self.topic);
+        body.put_slice(&properties);
+        body.put_slice(self.payload);
+        Message { body: body.into(), topic_end, properties_end }
+    }
+}
+
+fn put_properties(properties: &PublishProperties, out: &mut BytesMut) {
+    let text = |out: &mut BytesMut, text: &[u8]| {
+        out.put_u16(text.len() as u16);
+        out.put_slice(text);
+    };
+    let mut put = |id: u8, value: Option<&[u8]>| {
+        if let Some(value) = value {
+            out.put_u8(id);
+            text(out, value);
+        }
+    };
+    put(3, properties.content_type.as_deref().map(str::as_bytes));
+    put(8, properties.response_topic.as_deref().map(str::as_bytes));
+    put(9, properties.correlation_data.as_deref());
+    if let Some(indicator) = properties.payload_format_indicator {
+        out.put_slice(&[1, indicator]);
+    }
+    for (key, value) in &properties.user_properties {
+        out.put_u8(38);
+        text(out, key.as_bytes());
+        text(out, value.as_bytes());
+    }
 }
 
 impl Message {
-    /// The topic as text.
+    /// Reads [`Message::body`] back, or nothing if it is something else.
+    pub(crate) fn open(body: Bytes) -> Option<Self> {
+        let mut head = body.get(..HEAD_BYTES)?;
+        head.advance(HEAD_BYTES - 6);
+        let topic_end = HEAD_BYTES + usize::from(head.get_u16());
+        let properties_end = topic_end + head.get_u32() as usize;
+        std::str::from_utf8(body.get(HEAD_BYTES..topic_end)?).ok()?;
+        body.get(topic_end..properties_end)?;
+        Some(Self { body, topic_end, properties_end })
+    }
+
+    /// The whole run of bytes.
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     pub(crate) fn topic(&self) -> &str {
-        std::str::from_utf8(&self.topic).unwrap_or_default()
+        std::str::from_utf8(self.body.get(HEAD_BYTES..self.topic_end).unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// As MQTT 5 writes them.
+    pub(crate) fn properties(&self) -> &[u8] {
+        self.body.get(self.topic_end..self.properties_end).unwrap_or_default()
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.body.get(self.properties_end..).unwrap_or_default()
+    }
+
+    /// The payload, shared.
+    pub(crate) fn payload_bytes(&self) -> Bytes {
+        self.body.slice(self.properties_end..)
+    }
+
+    pub(crate) fn qos(&self) -> QoS {
+        if self.flags() & FLAG_QOS1 == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce }
+    }
+
+    pub(crate) fn retain(&self) -> bool {
+        self.flags() & FLAG_RETAIN != 0
+    }
+
+    pub(crate) fn publisher(&self) -> u64 {
+        self.field(1).get_u64()
+    }
+
+    /// Unix microseconds by our clock.
+    pub(crate) fn received_us(&self) -> u64 {
+        self.field(9).get_u64()
     }
 
     /// What it costs to keep, in bytes.
     pub(crate) fn size_bytes(&self) -> usize {
-        let properties = self.properties.as_ref().map_or(0, |properties| {
-            let texts = [&properties.content_type, &properties.response_topic].into_iter().flatten();
-            let user = properties.user_properties.iter().map(|(key, value)| key.len() + value.len());
-            texts.map(String::len).chain(user).sum::<usize>()
-                + properties.correlation_data.as_ref().map_or(0, Bytes::len)
-        });
-        self.topic.len() + self.payload.len() + properties
+        self.body.len()
     }
 
-    /// The packet that carries it through the router.
-    pub(crate) fn into_router(self) -> Packet {
-        let mut payload = BytesMut::with_capacity(HEAD_BYTES + self.payload.len());
-        let qos1 = if self.qos == QoS::AtMostOnce { 0 } else { FLAG_QOS1 };
-        payload.put_u8(qos1 | if self.retain { FLAG_RETAIN } else { 0 });
-        payload.put_u64(self.publisher);
-        payload.extend_from_slice(&self.payload);
-        Packet::Publish(Publish::new(self.topic, payload.freeze(), false), self.properties)
+    /// The second, since 1970, from which on nobody gets it any more.
+    pub(crate) fn expires_s(&self) -> Option<u64> {
+        let expiry_s = u64::from(self.field(17).get_u32());
+        (self.flags() & FLAG_EXPIRES != 0).then(|| self.received_us() / 1_000_000 + expiry_s)
     }
 
-    /// The MQTT 5 PUBLISH that is kept on disk.
-    pub(crate) fn to_record(&self) -> Result<BytesMut, rumqttd::protocol::Error> {
-        let pkid = u16::from(self.qos != QoS::AtMostOnce);
-        let publish = packet::publish(self.qos, pkid, self.retain, self.topic.clone(), self.payload.clone());
-        let mut record = BytesMut::with_capacity(self.size_bytes() + 16);
-        Version::V5.write(Packet::Publish(publish, self.properties.clone()), &mut record)?;
-        Ok(record)
+    /// What is left of its expiry interval, in seconds; an error if nothing is.
+    pub(crate) fn left_s(&self, now_us: u64) -> Result<Option<u32>, Expired> {
+        let Some(expires_s) = self.expires_s() else { return Ok(None) };
+        let interval_s = u64::from(self.field(17).get_u32());
+        // No more than at first, should the clock have been set back.
+        let left_s = expires_s.saturating_sub(now_us / 1_000_000).min(interval_s);
+        if left_s == 0 { Err(Expired) } else { Ok(u32::try_from(left_s).ok()) }
     }
 
-    /// Reads [`Message::to_record`] back, or nothing if it is something else.
-    pub(crate) fn from_record(record: &[u8]) -> Option<Self> {
-        match Version::V5.read(BytesMut::from(record)).ok()? {
-            Incoming::Publish(publish) => Some(Self {
-                topic: publish.topic,
-                payload: publish.payload,
-                properties: publish.properties,
-                qos: publish.qos,
-                retain: publish.retain,
-                publisher: 0,
-            }),
-            _ => None,
-        }
+    fn flags(&self) -> u8 {
+        self.body.first().copied().unwrap_or_default()
+    }
+
+    /// The head from a byte on. Every message has all of it.
+    fn field(&self, at: usize) -> &[u8] {
+        self.body.get(at..).unwrap_or(&[0; 8])
     }
 }
 
-impl Delivery {
-    /// Opens what [`Message::into_router`] closed, or nothing if it did not come from there.
-    pub(crate) fn from_router(forward: Forward) -> Option<Self> {
-        let Forward { cursor, publish: Publish { topic, mut payload, .. }, properties, .. } = forward;
-        if payload.len() < HEAD_BYTES {
-            return None;
-        }
-        let flags = payload.get_u8();
-        let publisher = payload.get_u64();
-        let (_, offset) = cursor?;
-        let subscription = *properties.as_ref()?.subscription_identifiers.first()?;
-        let qos = if flags & FLAG_QOS1 == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-        let retain = flags & FLAG_RETAIN != 0;
-        Some(Self {
-            message: Message { topic, payload, properties, qos, retain, publisher },
-            subscription,
-            offset,
-        })
-    }
+/// Its time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expired;
+
+/// Our clock in Unix microseconds; 0 before 1970.
+pub(crate) fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
+
+#[cfg(test)]
+pub(crate) fn sample(topic: &str, payload: &str) -> Message {
+    let (topic, payload) = (topic.as_bytes(), payload.as_bytes());
+    Draft { topic, payload, properties: None, qos: QoS::AtLeastOnce, retain: true, publisher: 1 }.seal()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message() -> Message {
-        Message {
-            topic: Bytes::from_static(b"a/b"),
-            payload: Bytes::from_static(b"xyz"),
-            properties: Some(PublishProperties {
-                user_properties: vec![("sig".into(), "k:AAAA".into())],
-                content_type: Some("text/plain".into()),
-                response_topic: Some("r".into()),
-                correlation_data: Some(Bytes::from_static(&[0, 1])),
-                ..PublishProperties::default()
-            }),
+    fn properties(expiry_s: Option<u32>) -> PublishProperties {
+        PublishProperties {
+            message_expiry_interval: expiry_s,
+            user_properties: vec![("k".into(), "v".into())],
+            content_type: Some("c".into()),
+            response_topic: Some("r".into()),
+            correlation_data: Some(Bytes::from_static(&[0, 1])),
+            payload_format_indicator: Some(1),
+            topic_alias: Some(3),
+            ..PublishProperties::default()
+        }
+    }
+
+    fn seal(expiry_s: Option<u32>) -> Message {
+        let properties = properties(expiry_s);
+        let (topic, payload) = (&b"a/b"[..], &b"xyz"[..]);
+        Draft {
+            topic,
+            payload,
+            properties: Some(&properties),
             qos: QoS::AtLeastOnce,
             retain: true,
             publisher: 7,
         }
+        .seal()
     }
 
     #[test]
-    fn a_message_passes_the_router_with_its_qos_retain_flag_and_publisher() {
-        let Packet::Publish(mut publish, properties) = message().into_router() else {
-            panic!("not a publish")
-        };
-        publish.retain = false;
-        let mut properties = properties.unwrap();
-        properties.subscription_identifiers.push(3);
-        let forward = Forward { cursor: Some((0, 41)), size: 0, publish, properties: Some(properties) };
-        let delivery = Delivery::from_router(forward).unwrap();
-        assert_eq!((delivery.subscription, delivery.offset), (3, 41));
-        let mut expected = message();
-        expected.properties.as_mut().unwrap().subscription_identifiers.push(3);
-        assert_eq!(delivery.message, expected);
+    fn a_message_reads_back_whole() {
+        let message = Message::open(seal(None).body().clone()).unwrap();
+        assert_eq!(
+            (message.topic(), message.payload(), message.qos()),
+            ("a/b", &b"xyz"[..], QoS::AtLeastOnce)
+        );
+        assert!(message.retain());
+        assert_eq!((message.publisher(), message.left_s(u64::MAX)), (7, Ok(None)));
+        assert_eq!(message.payload_bytes(), &b"xyz"[..]);
+        let expected = b"\x03\0\x01c\x08\0\x01r\x09\0\x02\0\x01\x01\x01\x26\0\x01k\0\x01v";
+        assert_eq!(message.properties(), expected);
     }
 
     #[test]
-    fn a_record_reads_back_as_the_message_without_its_publisher() {
-        let record = message().to_record().unwrap();
-        assert_eq!(Message::from_record(&record), Some(Message { publisher: 0, ..message() }));
-        assert_eq!(Message::from_record(b"rubbish"), None);
-        assert_eq!(Message::from_record(&[]), None);
+    fn what_is_no_message_is_refused_at_every_length() {
+        let body = seal(None).body().clone();
+        let properties_end = body.len() - 3;
+        for end in 0..properties_end {
+            assert_eq!(Message::open(body.slice(..end)), None, "{end}");
+        }
+        assert!(Message::open(body.slice(..properties_end)).is_some());
+        assert_eq!(Message::open(Bytes::from_static(&[0xff; 60])), None);
+    }
+
+    #[test]
+    fn a_message_expires_by_the_time_it_came() {
+        let message = seal(Some(10));
+        let came = message.received_us();
+        assert_eq!(message.left_s(came + 3_000_000), Ok(Some(7)));
+        assert_eq!(message.left_s(came + 10_000_000), Err(Expired));
+        assert_eq!(message.left_s(came - 99_000_000), Ok(Some(10)), "a clock that was set back");
+        assert_eq!(seal(Some(0)).left_s(came), Err(Expired));
     }
 }

@@ -181,6 +181,11 @@ impl Level {
         self.0.fetch_sub(less, Ordering::Relaxed);
     }
 
+    /// Puts it somewhere.
+    pub fn set(&self, level: u64) {
+        self.0.store(level, Ordering::Relaxed);
+    }
+
     /// Where it is; 0 while it is out of step.
     pub fn get(&self) -> u64 {
         let level = self.0.load(Ordering::Relaxed);

@@ -4,7 +4,7 @@
 //! must not send, and keep the QoS and packet id of a PUBLISH to themselves. So the frame is checked here first, and
 //! those two are taken from its bytes. QoS 2 has no packets here: it is refused before any is needed.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rumqttd::protocol::v4::V4;
 use rumqttd::protocol::v5::V5;
 use rumqttd::protocol::{
@@ -47,6 +47,8 @@ pub(crate) enum Incoming {
     PingReq,
     Disconnect {
         with_will: bool,
+        /// The session expiry interval in seconds, if it is to change.
+        session_expiry_s: Option<u32>,
     },
 }
 
@@ -152,7 +154,8 @@ impl Version {
         let header = header(&frame)?.ok_or(ReadError::Short)?;
         if header.first >> 4 == 14 && header.remaining == 1 {
             // A reason code without properties: legal in MQTT 5, but rumqttd refuses it.
-            return Ok(Incoming::Disconnect { with_will: frame.get(header.bytes) != Some(&0) });
+            let with_will = frame.get(header.bytes) != Some(&0);
+            return Ok(Incoming::Disconnect { with_will, session_expiry_s: None });
         }
         let topic_bytes = if header.first >> 4 == 3 { u16_at(&frame, header.bytes)? } else { 0 };
         let pkid = u16_at(&frame, header.bytes + 2 + usize::from(topic_bytes)).unwrap_or_default();
@@ -169,8 +172,9 @@ impl Version {
             }
             Packet::Unsubscribe(unsubscribe, _) => Incoming::Unsubscribe(unsubscribe),
             Packet::PingReq(_) => Incoming::PingReq,
-            Packet::Disconnect(disconnect, _) => Incoming::Disconnect {
+            Packet::Disconnect(disconnect, properties) => Incoming::Disconnect {
                 with_will: disconnect.reason_code != DisconnectReasonCode::NormalDisconnection,
+                session_expiry_s: properties.and_then(|properties| properties.session_expiry_interval),
             },
             _ => return Err(ReadError::Type(header.first)),
         })
@@ -195,15 +199,83 @@ impl Version {
     }
 }
 
-/// A PUBLISH with the fields that rumqttd lets nobody set; `pkid` is 0 with QoS 0.
-pub(crate) fn publish(qos: QoS, pkid: u16, retain: bool, topic: Bytes, payload: Bytes) -> Publish {
-    let [high, low] = pkid.to_be_bytes();
-    let head = [0x30 | (qos as u8) << 1, high, low, 0, 0];
-    let mut publish = Publish::deserialize(Bytes::copy_from_slice(&head));
-    publish.retain = retain;
-    publish.topic = topic;
-    publish.payload = payload;
-    publish
+/// A PUBLISH to a client, as far as its payload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PublishHead<'a> {
+    pub qos: QoS,
+    /// Of no account with QoS 0.
+    pub pkid: u16,
+    pub dup: bool,
+    pub retain: bool,
+    pub topic: &'a str,
+    /// What is left of its expiry interval. MQTT 3.1.1 has neither this nor the next two.
+    pub expiry_s: Option<u32>,
+    /// Each between 1 and 268,435,455.
+    pub identifiers: &'a [u32],
+    /// Other properties, as MQTT 5 writes them.
+    pub properties: &'a [u8],
+    pub payload_bytes: usize,
+}
+
+impl PublishHead<'_> {
+    /// Length of the whole packet.
+    pub(crate) fn packet_bytes(&self, version: Version) -> usize {
+        let remaining = self.remaining(version);
+        1 + varint_bytes(remaining) + remaining
+    }
+
+    /// Appends it to `out`; the payload follows.
+    pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
+        out.put_u8(0x30 | u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain));
+        put_varint(self.remaining(version), out);
+        out.put_u16(self.topic.len() as u16);
+        out.put_slice(self.topic.as_bytes());
+        if self.qos != QoS::AtMostOnce {
+            out.put_u16(self.pkid);
+        }
+        if version == Version::V5 {
+            self.write_properties(out);
+        }
+    }
+
+    fn write_properties(&self, out: &mut BytesMut) {
+        put_varint(self.property_bytes(), out);
+        if let Some(expiry_s) = self.expiry_s {
+            out.put_u8(2);
+            out.put_u32(expiry_s);
+        }
+        for identifier in self.identifiers {
+            out.put_u8(11);
+            put_varint(*identifier as usize, out);
+        }
+        out.put_slice(self.properties);
+    }
+
+    fn remaining(&self, version: Version) -> usize {
+        let properties = match version {
+            Version::V4 => 0,
+            Version::V5 => varint_bytes(self.property_bytes()) + self.property_bytes(),
+        };
+        let pkid = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
+        2 + self.topic.len() + pkid + properties + self.payload_bytes
+    }
+
+    fn property_bytes(&self) -> usize {
+        let identifiers = self.identifiers.iter().map(|identifier| 1 + varint_bytes(*identifier as usize));
+        self.expiry_s.map_or(0, |_| 5) + identifiers.sum::<usize>() + self.properties.len()
+    }
+}
+
+fn varint_bytes(value: usize) -> usize {
+    1 + usize::from(value >= 1 << 7) + usize::from(value >= 1 << 14) + usize::from(value >= 1 << 21)
+}
+
+fn put_varint(mut value: usize, out: &mut BytesMut) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Result<u16, ReadError> {
@@ -243,32 +315,68 @@ mod tests {
 
     #[test]
     fn a_publish_reads_back_as_it_was_written_in_both_versions() {
+        let long = "x".repeat(20_000);
         for version in [Version::V4, Version::V5] {
-            for (qos, pkid) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 777), (QoS::ExactlyOnce, 1)] {
-                let mut out = BytesMut::new();
-                let packet = publish(qos, pkid, true, Bytes::from_static(b"a/b"), Bytes::from_static(b"xyz"));
-                version.write(Packet::Publish(packet, None), &mut out).unwrap();
-                let frame = next_frame(&mut out, MAX).unwrap().unwrap();
-                let read = IncomingPublish {
-                    qos,
-                    pkid,
-                    retain: true,
-                    topic: Bytes::from_static(b"a/b"),
-                    payload: Bytes::from_static(b"xyz"),
-                    properties: None,
-                };
-                assert_eq!(version.read(frame), Ok(Incoming::Publish(read)));
+            for (qos, pkid) in [(QoS::AtMostOnce, 0), (QoS::AtLeastOnce, 777)] {
+                for payload in ["", "xyz", &long] {
+                    let head = PublishHead {
+                        qos,
+                        pkid,
+                        dup: true,
+                        retain: true,
+                        topic: "a/b",
+                        expiry_s: Some(70_000),
+                        identifiers: &[],
+                        properties: b"\x03\0\x01c",
+                        payload_bytes: payload.len(),
+                    };
+                    let mut out = BytesMut::new();
+                    head.write(version, &mut out);
+                    out.extend_from_slice(payload.as_bytes());
+                    assert_eq!(out.len(), head.packet_bytes(version));
+                    let frame = next_frame(&mut out, MAX).unwrap().unwrap();
+                    let Ok(Incoming::Publish(read)) = version.read(frame) else { panic!("not a publish") };
+                    assert_eq!((read.qos, read.pkid, read.retain), (qos, pkid, true));
+                    assert_eq!((&read.topic[..], &read.payload[..]), (&b"a/b"[..], payload.as_bytes()));
+                    let properties = read.properties.map(|p| (p.message_expiry_interval, p.content_type));
+                    let expected = (version == Version::V5).then(|| (Some(70_000), Some("c".to_owned())));
+                    assert_eq!(properties, expected);
+                }
             }
         }
     }
 
     #[test]
+    fn subscription_identifiers_of_every_length_are_written() {
+        let head = PublishHead {
+            qos: QoS::AtMostOnce,
+            pkid: 0,
+            dup: false,
+            retain: false,
+            topic: "a",
+            expiry_s: None,
+            identifiers: &[1, 127, 128, 16_384, 268_435_455],
+            properties: &[],
+            payload_bytes: 0,
+        };
+        let mut out = BytesMut::new();
+        head.write(Version::V5, &mut out);
+        assert_eq!(out.len(), head.packet_bytes(Version::V5));
+        let expected = [
+            &[0x30, 20, 0, 1, b'a', 16, 11, 1, 11, 127, 11, 0x80, 1, 11, 0x80, 0x80, 1][..],
+            &[11, 0xff, 0xff, 0xff, 0x7f],
+        ];
+        assert_eq!(out[..], expected.concat());
+    }
+
+    #[test]
     fn a_disconnect_may_end_after_its_reason() {
         let read = |bytes: &[u8]| Version::V5.read(BytesMut::from(bytes)).unwrap();
-        assert_eq!(read(&[0xe0, 0]), Incoming::Disconnect { with_will: false });
-        assert_eq!(read(&[0xe0, 1, 0]), Incoming::Disconnect { with_will: false });
-        assert_eq!(read(&[0xe0, 1, 4]), Incoming::Disconnect { with_will: true });
-        assert_eq!(read(&[0xe0, 2, 4, 0]), Incoming::Disconnect { with_will: true });
+        let goodbye = |with_will| Incoming::Disconnect { with_will, session_expiry_s: None };
+        assert_eq!(read(&[0xe0, 0]), goodbye(false));
+        assert_eq!(read(&[0xe0, 1, 0]), goodbye(false));
+        assert_eq!(read(&[0xe0, 1, 4]), goodbye(true));
+        assert_eq!(read(&[0xe0, 2, 4, 0]), goodbye(true));
     }
 
     #[test]

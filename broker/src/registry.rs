@@ -1,14 +1,17 @@
-//! Who is connected: one session for a client id, and a bound on all.
+//! Which sessions there are: one for a client id, with its client connected or away, and a bound on all.
 //!
-//! A new connection of a client ends the former one and waits until that is over, its will published and its link
-//! closed, before it begins itself.
+//! A new connection of a client ends the former one and waits until that is over before it begins itself.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
+use crate::inbox::{Bounds, Inbox};
+use crate::limits::Limits;
 use crate::lock::lock;
+use crate::meters::Meters;
+use crate::session::Kept;
 
 /// Why a session that did nothing wrong must go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,152 +24,302 @@ pub(crate) enum Farewell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Busy;
 
-/// Reaches a session; closed when that is over.
-pub(crate) type Caller = Arc<watch::Sender<Option<Farewell>>>;
-
 /// The sessions by client id.
 pub(crate) struct Registry {
     sessions: Mutex<Sessions>,
+    /// A client has left.
+    left: Notify,
     connections_max: usize,
+    sessions_max: usize,
+    bounds: Bounds,
+    meters: Arc<Meters>,
 }
 
 #[derive(Default)]
 struct Sessions {
-    by_client: HashMap<String, Caller>,
+    by_client: HashMap<Arc<str>, Seat>,
+    connected: usize,
     stopping: bool,
 }
 
+enum Seat {
+    /// The client is connected.
+    Taken(Arc<Inbox>),
+    Kept(Box<Kept>),
+}
+
 impl Registry {
-    pub(crate) fn new(connections_max: usize) -> Arc<Self> {
-        Arc::new(Self { sessions: Mutex::default(), connections_max })
+    pub(crate) fn new(limits: &Limits, meters: Arc<Meters>) -> Arc<Self> {
+        Arc::new(Self {
+            sessions: Mutex::default(),
+            left: Notify::new(),
+            connections_max: limits.connections,
+            sessions_max: limits.sessions,
+            bounds: Bounds { messages: limits.queue_messages, bytes: limits.queue_bytes },
+            meters,
+        })
     }
 
-    /// Takes the client id, from its former session if need be.
-    pub(crate) async fn claim(self: &Arc<Self>, client_id: &str) -> Result<Claim, Busy> {
+    /// Takes the client id, from its former connection if need be. `serial` numbers the session if it is a new one,
+    /// which it is, too, if `clean` is set.
+    pub(crate) async fn claim(
+        self: &Arc<Self>,
+        client_id: &str,
+        clean: bool,
+        serial: u64,
+    ) -> Result<Claim, Busy> {
         loop {
-            let former = match self.try_claim(client_id)? {
+            // Whoever leaves from now on is noticed.
+            let left = self.left.notified();
+            match self.try_claim(client_id, clean, serial)? {
                 Ok(claim) => return Ok(claim),
-                Err(former) => former,
-            };
-            former.send_replace(Some(Farewell::TakenOver));
-            former.closed().await;
+                Err(former) => former.call(Farewell::TakenOver),
+            }
+            left.await;
         }
     }
 
-    fn try_claim(self: &Arc<Self>, client_id: &str) -> Result<Result<Claim, Caller>, Busy> {
+    fn try_claim(
+        self: &Arc<Self>,
+        client_id: &str,
+        clean: bool,
+        serial: u64,
+    ) -> Result<Result<Claim, Arc<Inbox>>, Busy> {
         let mut sessions = lock(&self.sessions);
         if sessions.stopping {
             return Err(Busy);
         }
-        if let Some(former) = sessions.by_client.get(client_id) {
+        if let Some(Seat::Taken(former)) = sessions.by_client.get(client_id) {
             return Ok(Err(Arc::clone(former)));
         }
-        if sessions.by_client.len() >= self.connections_max {
+        if sessions.connected >= self.connections_max {
             return Err(Busy);
         }
-        let (caller, farewell) = watch::channel(None);
-        sessions.by_client.insert(client_id.to_owned(), Arc::new(caller));
-        Ok(Ok(Claim { registry: Arc::clone(self), client_id: client_id.to_owned(), farewell }))
+        let client_id: Arc<str> = client_id.into();
+        let kept = sessions.take_kept(&client_id);
+        let (resumed, ended) = if clean { (None, kept) } else { (kept, None) };
+        let crowded = sessions.by_client.len() >= self.sessions_max;
+        let evicted = if crowded { Some(sessions.evict().ok_or(Busy)?) } else { None };
+        let inbox = match &resumed {
+            Some(kept) => Arc::clone(&kept.inbox),
+            None => Arc::new(Inbox::new(serial, self.bounds, Arc::clone(&self.meters))),
+        };
+        inbox.attach();
+        sessions.by_client.insert(Arc::clone(&client_id), Seat::Taken(Arc::clone(&inbox)));
+        sessions.connected += 1;
+        self.note(&sessions);
+        let ended = ended.into_iter().chain(evicted).collect();
+        Ok(Ok(Claim { registry: Arc::clone(self), client_id, inbox, resumed, ended }))
     }
 
-    /// Ends every session, waits until they are over, and admits no more.
+    /// Looks at a session whose client is away, if it is still the same absence.
+    pub(crate) fn with_kept<T>(
+        &self,
+        client_id: &str,
+        absence: u64,
+        look: impl FnOnce(&mut Kept) -> Option<T>,
+    ) -> Option<T> {
+        match lock(&self.sessions).by_client.get_mut(client_id) {
+            Some(Seat::Kept(kept)) if kept.absence == absence => look(kept),
+            _ => None,
+        }
+    }
+
+    /// Takes out a session whose client is away, if it is still the same absence.
+    pub(crate) fn take_kept(&self, client_id: &str, absence: u64) -> Option<Kept> {
+        let mut sessions = lock(&self.sessions);
+        match sessions.by_client.get(client_id) {
+            Some(Seat::Kept(kept)) if kept.absence == absence => {}
+            _ => return None,
+        }
+        let kept = sessions.take_kept(client_id);
+        self.note(&sessions);
+        kept
+    }
+
+    /// Ends every connection, waits until they are over, and admits no more.
     pub(crate) async fn stop(&self) {
-        for caller in self.begin_to_stop() {
-            caller.closed().await;
+        self.begin_to_stop();
+        loop {
+            let left = self.left.notified();
+            if lock(&self.sessions).connected == 0 {
+                return;
+            }
+            left.await;
         }
     }
 
     /// The same without the waiting.
-    pub(crate) fn begin_to_stop(&self) -> Vec<Caller> {
+    pub(crate) fn begin_to_stop(&self) {
         let mut sessions = lock(&self.sessions);
         sessions.stopping = true;
-        let callers: Vec<Caller> = sessions.by_client.values().cloned().collect();
-        for caller in &callers {
-            caller.send_replace(Some(Farewell::Stopping));
+        for seat in sessions.by_client.values() {
+            if let Seat::Taken(inbox) = seat {
+                inbox.call(Farewell::Stopping);
+            }
         }
-        callers
+    }
+
+    fn note(&self, sessions: &Sessions) {
+        self.meters.connections.set(sessions.connected as u64);
+        self.meters.sessions.set(sessions.by_client.len() as u64);
+    }
+}
+
+impl Sessions {
+    fn take_kept(&mut self, client_id: &str) -> Option<Kept> {
+        match self.by_client.remove(client_id)? {
+            Seat::Kept(kept) => Some(*kept),
+            taken @ Seat::Taken(_) => {
+                self.by_client.insert(client_id.into(), taken);
+                None
+            }
+        }
+    }
+
+    /// Makes room: takes out the session whose client left first. Absences are numbered in their order.
+    fn evict(&mut self) -> Option<Kept> {
+        let absence = |(client_id, seat): (&Arc<str>, &Seat)| match seat {
+            Seat::Kept(kept) => Some((kept.absence, Arc::clone(client_id))),
+            Seat::Taken(_) => None,
+        };
+        let (_, first) = self.by_client.iter().filter_map(absence).min()?;
+        self.take_kept(&first)
     }
 }
 
 /// A client id in use, for as long as this lives.
 pub(crate) struct Claim {
     registry: Arc<Registry>,
-    client_id: String,
-    farewell: watch::Receiver<Option<Farewell>>,
+    client_id: Arc<str>,
+    pub(crate) inbox: Arc<Inbox>,
+    /// What the client left when it was last here, if it goes on with it.
+    pub(crate) resumed: Option<Kept>,
+    /// Sessions that are over: the client's own former one, or that of someone who had to make room.
+    pub(crate) ended: Vec<Kept>,
 }
 
 impl Claim {
-    /// Resolves when the session must go.
-    pub(crate) async fn farewell(&mut self) -> Farewell {
-        match self.farewell.wait_for(Option::is_some).await {
-            Ok(farewell) => farewell.unwrap_or(Farewell::Stopping),
-            Err(_) => Farewell::Stopping,
+    /// Gives the client id up but keeps the session for when it comes back.
+    pub(crate) fn keep(self, kept: Kept) {
+        let mut sessions = lock(&self.registry.sessions);
+        if let Some(seat) = sessions.by_client.get_mut(&self.client_id) {
+            *seat = Seat::Kept(Box::new(kept));
         }
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Before the receiver is dropped, which is what the next one waits for.
-        lock(&self.registry.sessions).by_client.remove(&self.client_id);
+        self.inbox.detach();
+        let mut sessions = lock(&self.registry.sessions);
+        if let Some(Seat::Taken(_)) = sessions.by_client.get(&self.client_id) {
+            sessions.by_client.remove(&self.client_id);
+        }
+        sessions.connected -= 1;
+        self.registry.note(&sessions);
+        drop(sessions);
+        self.registry.left.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+    use crate::inbox::Call;
+
+    fn registry(connections: usize, sessions: usize) -> Arc<Registry> {
+        Registry::new(&Limits { connections, sessions, ..Limits::default() }, Arc::default())
+    }
+
+    async fn farewell(claim: &Claim) -> Call {
+        poll_fn(|cx| claim.inbox.poll_call(cx, false)).await
+    }
+
+    fn keep(claim: Claim, absence: u64) {
+        let kept = Kept::for_test(&claim.inbox, absence);
+        claim.keep(kept);
+    }
 
     #[tokio::test]
     async fn a_second_claim_waits_for_the_first_to_go() {
-        let registry = Registry::new(10);
-        let mut first = registry.claim("a").await.unwrap();
+        let registry = registry(10, 10);
+        let first = registry.claim("a", true, 1).await.unwrap();
         let second = tokio::spawn({
             let registry = Arc::clone(&registry);
-            async move { registry.claim("a").await }
+            async move { registry.claim("a", true, 2).await }
         });
-        assert_eq!(first.farewell().await, Farewell::TakenOver);
+        assert_eq!(farewell(&first).await, Call::Farewell(Farewell::TakenOver));
         assert!(!second.is_finished());
         drop(first);
-        assert!(second.await.unwrap().is_ok());
+        assert_eq!(second.await.unwrap().map(|claim| claim.inbox.serial), Ok(2));
     }
 
     #[tokio::test]
     async fn of_many_claims_at_once_each_gets_its_turn() {
-        let registry = Registry::new(10);
+        let registry = registry(10, 10);
         let claims: Vec<_> = (0..50)
-            .map(|_| {
+            .map(|i| {
                 let registry = Arc::clone(&registry);
-                tokio::spawn(async move {
-                    drop(registry.claim("a").await.unwrap());
-                })
+                tokio::spawn(async move { drop(registry.claim("a", true, i).await.unwrap()) })
             })
             .collect();
         for claim in claims {
             claim.await.unwrap();
         }
-        assert!(lock(&registry.sessions).by_client.is_empty());
+        let sessions = lock(&registry.sessions);
+        assert_eq!((sessions.by_client.len(), sessions.connected), (0, 0));
     }
 
     #[tokio::test]
     async fn beyond_the_limit_only_a_takeover_is_possible() {
-        let registry = Registry::new(1);
-        let first = registry.claim("a").await.unwrap();
-        assert!(registry.claim("b").await.is_err());
+        let registry = registry(1, 10);
+        let first = registry.claim("a", true, 1).await.unwrap();
+        assert!(registry.claim("b", true, 2).await.is_err());
         drop(first);
-        assert!(registry.claim("b").await.is_ok());
+        assert!(registry.claim("b", true, 3).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_was_kept_is_resumed_or_ended_as_the_client_likes() {
+        let registry = registry(10, 10);
+        keep(registry.claim("a", false, 1).await.unwrap(), 5);
+        assert_eq!((registry.meters.sessions.get(), registry.meters.connections.get()), (1, 0));
+        let again = registry.claim("a", false, 2).await.unwrap();
+        assert_eq!((again.inbox.serial, again.resumed.is_some(), again.ended.len()), (1, true, 0));
+        keep(again, 6);
+        assert!(registry.take_kept("a", 5).is_none(), "that absence is over");
+        let clean = registry.claim("a", true, 3).await.unwrap();
+        assert_eq!((clean.inbox.serial, clean.resumed.is_some(), clean.ended.len()), (3, false, 1));
+        drop(clean);
+        assert_eq!(registry.meters.sessions.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn when_sessions_are_too_many_the_one_whose_client_left_first_makes_room() {
+        let registry = registry(10, 2);
+        let late = registry.claim("late", false, 1).await.unwrap();
+        keep(registry.claim("early", false, 2).await.unwrap(), 7);
+        keep(late, 8);
+        let third = registry.claim("third", false, 3).await.unwrap();
+        assert_eq!(third.ended.iter().map(|kept| kept.absence).collect::<Vec<_>>(), [7]);
+        let _fourth = registry.claim("fourth", false, 4).await.unwrap();
+        assert!(registry.claim("fifth", false, 5).await.is_err(), "all are connected");
     }
 
     #[tokio::test]
     async fn stopping_ends_all_and_admits_nobody() {
-        let registry = Registry::new(10);
-        let mut claim = registry.claim("a").await.unwrap();
+        let registry = registry(10, 10);
+        let claim = registry.claim("a", true, 1).await.unwrap();
         let stopping = tokio::spawn({
             let registry = Arc::clone(&registry);
             async move { registry.stop().await }
         });
-        assert_eq!(claim.farewell().await, Farewell::Stopping);
+        assert_eq!(farewell(&claim).await, Call::Farewell(Farewell::Stopping));
         drop(claim);
         stopping.await.unwrap();
-        assert!(registry.claim("b").await.is_err());
+        assert!(registry.claim("b", true, 2).await.is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! What a topic and a filter must look like before anything else sees them.
 //!
-//! Topics are ASCII without control characters, because the router panics on others; `$` topics are the broker's
-//! own, and there are none. Who may use a topic is decided in [`crate::access`].
+//! Topics are printable ASCII, as the protocol's are. `$SYS` is the broker's own to write and anybody's to ask for;
+//! other `$` topics do not exist. Who may use a topic is decided in [`crate::access`].
 
 use crate::limits::Limits;
 
@@ -22,15 +22,45 @@ pub(crate) enum TopicError {
     Wildcard,
 }
 
+/// A shared subscription's filter: `$share/<name>/<filter>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share<'a> {
+    pub name: &'a str,
+    pub filter: &'a str,
+}
+
+impl<'a> Share<'a> {
+    /// Nothing if it is not one.
+    pub(crate) fn of(filter: &'a str) -> Option<Self> {
+        let (name, filter) = filter.strip_prefix("$share/")?.split_once('/')?;
+        Some(Self { name, filter })
+    }
+}
+
 /// Checks a topic that someone publishes to and returns it as text.
 pub(crate) fn check_name<'a>(topic: &'a [u8], limits: &Limits) -> Result<&'a str, TopicError> {
     let topic = check(topic, limits)?;
-    if topic.contains(['+', '#']) { Err(TopicError::Wildcard) } else { Ok(topic) }
+    match topic {
+        topic if topic.starts_with('$') => Err(TopicError::Reserved),
+        topic if topic.contains(['+', '#']) => Err(TopicError::Wildcard),
+        topic => Ok(topic),
+    }
 }
 
-/// Checks a filter that someone subscribes to: `+` fills a level, `#` fills the last one.
+/// Checks a filter that someone subscribes to, shared or not: `+` fills a level, `#` fills the last one.
 pub(crate) fn check_filter(filter: &str, limits: &Limits) -> Result<(), TopicError> {
     let filter = check(filter.as_bytes(), limits)?;
+    let filter = match Share::of(filter) {
+        Some(share) if share.name.is_empty() || share.name.contains(['+', '#']) => {
+            return Err(TopicError::Wildcard);
+        }
+        Some(share) if share.filter.is_empty() => return Err(TopicError::Empty),
+        Some(share) => share.filter,
+        None => filter,
+    };
+    if filter.starts_with('$') && !filter.starts_with("$SYS/") {
+        return Err(TopicError::Reserved);
+    }
     let last = filter.split('/').count() - 1;
     let sane = |(i, level): (usize, &str)| match level {
         "+" => true,
@@ -50,7 +80,6 @@ fn check<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, TopicError> {
     let text = std::str::from_utf8(bytes).map_err(|_| TopicError::Character)?;
     match text {
         "" => Err(TopicError::Empty),
-        text if text.starts_with('$') => Err(TopicError::Reserved),
         text if text.split('/').count() > limits.topic_levels => Err(TopicError::TooDeep),
         text => Ok(text),
     }
@@ -91,6 +120,19 @@ mod tests {
         for bad in ["a#", "a/b#", "#/a", "a+/b", "++", "a/#/b"] {
             assert_eq!(check_filter(bad, &limits), Err(TopicError::Wildcard), "{bad}");
         }
-        assert_eq!(check_filter("$share/g/a", &limits), Err(TopicError::Reserved));
+        for good in ["$share/g/a", "$share/g/+/#", "$share/g//", "$SYS/#", "$share/g/$SYS/+"] {
+            assert_eq!(check_filter(good, &limits), Ok(()), "{good}");
+        }
+        for (bad, error) in [
+            ("$share/g", TopicError::Reserved),
+            ("$share//a", TopicError::Wildcard),
+            ("$share/+/a", TopicError::Wildcard),
+            ("$share/g/", TopicError::Empty),
+            ("$share/g/a#", TopicError::Wildcard),
+            ("$share/g/$share/h/a", TopicError::Reserved),
+            ("$other/a", TopicError::Reserved),
+        ] {
+            assert_eq!(check_filter(bad, &limits), Err(error), "{bad}");
+        }
     }
 }

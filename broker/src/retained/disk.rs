@@ -1,13 +1,12 @@
-//! Retained messages on disk: one table, topic to time of arrival and MQTT 5 PUBLISH.
+//! Retained messages on disk: one table, topic to message as [`crate::message`] writes it.
 //!
 //! After an I/O error redb refuses all until it is opened again, so that is what the next write begins with.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::Stored;
 use crate::message::Message;
 
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("retained");
@@ -22,8 +21,6 @@ pub(crate) enum DiskError {
     Open(#[from] DatabaseError),
     #[error("{0}")]
     Access(#[from] redb::Error),
-    #[error("{0}")]
-    Packet(#[from] rumqttd::protocol::Error),
 }
 
 pub(crate) struct Disk {
@@ -32,7 +29,7 @@ pub(crate) struct Disk {
 }
 
 /// What is to become of a topic on disk.
-pub(crate) type Change = (String, Option<Arc<Stored>>);
+pub(crate) type Change = (String, Option<Message>);
 
 impl Disk {
     pub(crate) fn at(path: PathBuf) -> Self {
@@ -46,7 +43,7 @@ impl Disk {
 
     /// Reads everything, and makes sure that the file can be written. Records that no version of ours wrote are
     /// logged and left out.
-    pub(crate) fn load(&mut self) -> Result<Vec<Stored>, DiskError> {
+    pub(crate) fn load(&mut self) -> Result<Vec<Message>, DiskError> {
         self.write(&[])?;
         let Some(database) = &self.database else { return Ok(Vec::new()) };
         let read = database.begin_read().map_err(redb::Error::from)?;
@@ -54,9 +51,9 @@ impl Disk {
         let mut all = Vec::new();
         for row in table.iter().map_err(redb::Error::from)? {
             let (topic, record) = row.map_err(redb::Error::from)?;
-            match decode(record.value()) {
-                Some(stored) => all.push(stored),
-                None => tracing::warn!(topic = topic.value(), "a retained message on disk is unreadable"),
+            match Message::open(Bytes::copy_from_slice(record.value())) {
+                Some(message) if message.topic() == topic.value() => all.push(message),
+                _ => tracing::warn!(topic = topic.value(), "a retained message on disk is unreadable"),
             }
         }
         Ok(all)
@@ -78,25 +75,13 @@ fn commit(database: &Database, changes: &[Change]) -> Result<(), DiskError> {
     let write = database.begin_write().map_err(redb::Error::from)?;
     {
         let mut table = write.open_table(TABLE).map_err(redb::Error::from)?;
-        for (topic, stored) in changes {
-            match stored {
-                Some(stored) => table.insert(topic.as_str(), encode(stored)?.as_slice()),
+        for (topic, message) in changes {
+            match message {
+                Some(message) => table.insert(topic.as_str(), &message.body()[..]),
                 None => table.remove(topic.as_str()),
             }
             .map_err(redb::Error::from)?;
         }
     }
     Ok(write.commit().map_err(redb::Error::from)?)
-}
-
-fn encode(stored: &Stored) -> Result<Vec<u8>, rumqttd::protocol::Error> {
-    let mut record = stored.received_ms.to_be_bytes().to_vec();
-    record.extend_from_slice(&stored.message.to_record()?);
-    Ok(record)
-}
-
-fn decode(record: &[u8]) -> Option<Stored> {
-    let (received_ms, packet) = record.split_first_chunk()?;
-    let message = Message::from_record(packet)?;
-    Some(Stored { message, received_ms: u64::from_be_bytes(*received_ms) })
 }

@@ -3,10 +3,10 @@
 //! A publish changes the tree at once, before the message goes to the router: so whoever subscribes gets the new
 //! message from the tree, from the router or from both, but never misses it. A thread of its own writes what changed
 //! since its last transaction in one; the publisher's [`Ticket`] tells when. If the disk fails, all who wait are told,
-//! what was not written stays marked, and the next transaction tries it again: the disk catches up by itself.
+//! what was not written stays marked, and the next transaction tries it again: the disk catches up by itself. What
+//! expires is taken out of memory and off the disk when its time comes.
 
 mod disk;
-mod stored;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -20,9 +20,9 @@ use tokio::sync::oneshot;
 
 use crate::limits::Limits;
 use crate::lock::lock;
-use crate::message::Message;
+use crate::message::{Message, now_us};
+use crate::meters::Meters;
 pub(crate) use disk::{Disk, DiskError};
-pub(crate) use stored::{Stored, now_ms};
 use tree::Tree;
 
 /// The file in the data folder.
@@ -48,6 +48,7 @@ pub(crate) struct Retained {
     writer: Mutex<Option<JoinHandle<()>>>,
     count_max: usize,
     bytes_max: usize,
+    meters: Arc<Meters>,
 }
 
 #[derive(Default)]
@@ -58,9 +59,13 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    tree: Tree<Arc<Stored>>,
+    tree: Tree<Message>,
+    /// The broker's own, below `$SYS`: not on disk, and found by no wildcard in the first level.
+    own: Tree<Message>,
     count: usize,
     bytes: usize,
+    /// The second since 1970 at which a topic's message expires, if it is still the same one.
+    expiring: BTreeSet<(u64, String)>,
     /// Topics whose value on disk is not the tree's.
     dirty: BTreeSet<String>,
     waiting: Vec<oneshot::Sender<Result<(), Unwritten>>>,
@@ -71,27 +76,30 @@ struct State {
 
 impl Retained {
     /// Opens the store in a folder that exists, and loads it whole.
-    pub(crate) fn open(folder: &Path, limits: &Limits) -> Result<Self, DiskError> {
-        Self::load(Disk::at(folder.join(FILE)), limits)
+    pub(crate) fn open(folder: &Path, limits: &Limits, meters: Arc<Meters>) -> Result<Self, DiskError> {
+        Self::load(Disk::at(folder.join(FILE)), limits, meters)
     }
 
-    fn load(mut disk: Disk, limits: &Limits) -> Result<Self, DiskError> {
+    fn load(mut disk: Disk, limits: &Limits, meters: Arc<Meters>) -> Result<Self, DiskError> {
         let shared = Arc::new(Shared::default());
         let mut state = lock(&shared.state);
-        for stored in disk.load()? {
-            state.insert(stored);
+        for message in disk.load()? {
+            state.insert(message);
         }
+        state.note(&meters);
         tracing::info!(count = state.count, size_bytes = state.bytes, "retained messages loaded");
         drop(state);
         let writer = std::thread::spawn({
             let shared = Arc::clone(&shared);
-            move || write_until_closed(&shared, disk)
+            let meters = Arc::clone(&meters);
+            move || write_until_closed(&shared, disk, &meters)
         });
         Ok(Self {
             shared,
             writer: Mutex::new(Some(writer)),
             count_max: limits.retained_count,
             bytes_max: limits.retained_bytes,
+            meters,
         })
     }
 
@@ -100,8 +108,8 @@ impl Retained {
     pub(crate) fn put(&self, message: &Message) -> Result<Option<Ticket>, Full> {
         let mut state = lock(&self.shared.state);
         let topic = message.topic();
-        let former_bytes = state.tree.get(topic).map(|former| former.message.size_bytes());
-        if message.payload.is_empty() {
+        let former_bytes = state.tree.get(topic).map(Message::size_bytes);
+        if message.payload().is_empty() {
             state.remove(topic);
         } else {
             let count = state.count + usize::from(former_bytes.is_none());
@@ -109,12 +117,13 @@ impl Retained {
             if count > self.count_max || bytes > self.bytes_max {
                 return Err(Full);
             }
-            state.insert(Stored { message: message.clone(), received_ms: now_ms() });
+            state.insert(message.clone());
         }
+        state.note(&self.meters);
         state.dirty.insert(topic.to_owned());
         state.fresh = true;
         self.shared.changed.notify_one();
-        Ok((message.qos != QoS::AtMostOnce).then(|| {
+        Ok((message.qos() != QoS::AtMostOnce).then(|| {
             let (done, ticket) = oneshot::channel();
             if !state.closing {
                 state.waiting.push(done);
@@ -124,8 +133,17 @@ impl Retained {
     }
 
     /// Up to `page` messages that match the filter, those after a topic if one is given, in the order of topics.
-    pub(crate) fn page(&self, filter: &str, after: Option<&str>, page: usize) -> Vec<Arc<Stored>> {
-        lock(&self.shared.state).tree.page(filter, after, page)
+    pub(crate) fn page(&self, filter: &str, after: Option<&str>, page: usize) -> Vec<Message> {
+        let state = lock(&self.shared.state);
+        let tree = if filter.starts_with('$') { &state.own } else { &state.tree };
+        tree.page(filter, after, page)
+    }
+
+    /// Keeps a message of the broker's own, whose topic begins with `$`, until it stops.
+    #[expect(dead_code, reason = "nothing is told below `$SYS` yet")]
+    pub(crate) fn put_own(&self, message: Message) {
+        let topic = message.clone();
+        lock(&self.shared.state).own.insert(topic.topic(), message);
     }
 
     /// Writes what is left, lets go of the file and returns when that is done. May be repeated.
@@ -149,26 +167,52 @@ impl Drop for Retained {
 }
 
 impl State {
-    fn insert(&mut self, stored: Stored) {
-        let topic = stored.message.topic().to_owned();
-        self.remove(&topic);
+    fn insert(&mut self, message: Message) {
+        self.remove(message.topic());
         self.count += 1;
-        self.bytes += stored.message.size_bytes();
-        self.tree.insert(&topic, Arc::new(stored));
+        self.bytes += message.size_bytes();
+        if let Some(expires_s) = message.expires_s() {
+            self.expiring.insert((expires_s, message.topic().to_owned()));
+        }
+        let topic = message.clone();
+        self.tree.insert(topic.topic(), message);
     }
 
     fn remove(&mut self, topic: &str) {
         if let Some(former) = self.tree.remove(topic) {
             self.count -= 1;
-            self.bytes -= former.message.size_bytes();
+            self.bytes -= former.size_bytes();
+            if let Some(expires_s) = former.expires_s() {
+                self.expiring.remove(&(expires_s, topic.to_owned()));
+            }
         }
+    }
+
+    /// Takes out what has expired.
+    fn expire(&mut self, now_s: u64) {
+        while self.expiring.first().is_some_and(|(expires_s, _)| *expires_s <= now_s) {
+            let Some((_, topic)) = self.expiring.pop_first() else { return };
+            self.remove(&topic);
+            self.dirty.insert(topic);
+        }
+    }
+
+    /// How long until something expires.
+    fn next_expiry(&self, now_s: u64) -> Option<Duration> {
+        let (expires_s, _) = self.expiring.first()?;
+        Some(Duration::from_secs(expires_s.saturating_sub(now_s)))
+    }
+
+    fn note(&self, meters: &Meters) {
+        meters.retained_count.set(self.count as u64);
+        meters.retained_bytes.set(self.bytes as u64);
     }
 }
 
-fn write_until_closed(shared: &Shared, mut disk: Disk) {
+fn write_until_closed(shared: &Shared, mut disk: Disk, meters: &Meters) {
     let mut failing = false;
     loop {
-        let (changes, waiting, closing) = next_batch(shared, failing);
+        let (changes, waiting, closing) = next_batch(shared, failing, meters);
         let written = if changes.is_empty() { Ok(()) } else { disk.write(&changes) };
         match &written {
             Ok(()) if failing => tracing::info!("retained messages are on disk again"),
@@ -190,24 +234,32 @@ fn write_until_closed(shared: &Shared, mut disk: Disk) {
 
 type Batch = (Vec<disk::Change>, Vec<oneshot::Sender<Result<(), Unwritten>>>, bool);
 
-/// Waits until there is something to write: a change, or a former failure and the time to try again.
-fn next_batch(shared: &Shared, failing: bool) -> Batch {
+/// Waits until there is something to write: a change, something that expired, or a former failure and the time to try
+/// again.
+fn next_batch(shared: &Shared, failing: bool, meters: &Meters) -> Batch {
     let mut state = lock(&shared.state);
     while !state.fresh && !state.closing {
-        if !failing {
+        let now_s = now_us() / 1_000_000;
+        state.expire(now_s);
+        if !state.dirty.is_empty() && !failing {
+            break;
+        }
+        let wait = state.next_expiry(now_s).into_iter().chain(failing.then_some(RETRY_WAIT)).min();
+        let Some(wait) = wait else {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
-        }
-        let waited = shared.changed.wait_timeout(state, RETRY_WAIT).unwrap_or_else(PoisonError::into_inner);
+        };
+        let waited = shared.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
         state = waited.0;
-        if waited.1.timed_out() {
+        if failing && waited.1.timed_out() {
             break;
         }
     }
+    state.note(meters);
     state.fresh = false;
     let dirty = std::mem::take(&mut state.dirty);
     let changes = dirty.into_iter().map(|topic| (state.tree.get(&topic).cloned(), topic));
-    let changes = changes.map(|(stored, topic)| (topic, stored)).collect();
+    let changes = changes.map(|(message, topic)| (topic, message)).collect();
     (changes, std::mem::take(&mut state.waiting), state.closing)
 }
 
@@ -215,34 +267,29 @@ fn next_batch(shared: &Shared, failing: bool) -> Batch {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use super::*;
-    use bytes::Bytes;
+    use rumqttd::protocol::PublishProperties;
 
-    fn message(topic: &str, payload: &str) -> Message {
-        Message {
-            topic: Bytes::copy_from_slice(topic.as_bytes()),
-            payload: Bytes::copy_from_slice(payload.as_bytes()),
-            properties: None,
-            qos: QoS::AtLeastOnce,
-            retain: true,
-            publisher: 1,
-        }
+    use super::*;
+    use crate::message::{Draft, sample as message};
+
+    fn open(folder: &Path, limits: &Limits) -> Retained {
+        Retained::open(folder, limits, Arc::default()).unwrap()
     }
 
     fn payloads(retained: &Retained, filter: &str) -> Vec<String> {
         let page = retained.page(filter, None, usize::MAX);
-        page.iter().map(|stored| String::from_utf8_lossy(&stored.message.payload).into_owned()).collect()
+        page.iter().map(|message| String::from_utf8_lossy(message.payload()).into_owned()).collect()
     }
 
     #[tokio::test]
     async fn what_was_acknowledged_is_there_after_opening_again_and_what_was_emptied_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let retained = Retained::open(folder.path(), &Limits::default()).unwrap();
+        let retained = open(folder.path(), &Limits::default());
         for (topic, payload) in [("a/b", "1"), ("a/c", "2"), ("a/b", "3"), ("d", "4"), ("a/c", "")] {
             retained.put(&message(topic, payload)).unwrap().unwrap().await.unwrap().unwrap();
         }
         retained.close();
-        let retained = Retained::open(folder.path(), &Limits::default()).unwrap();
+        let retained = open(folder.path(), &Limits::default());
         assert_eq!(payloads(&retained, "#"), ["3", "4"]);
         assert_eq!(lock(&retained.shared.state).count, 2);
     }
@@ -250,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn many_publishes_share_transactions_and_all_get_their_tickets() {
         let folder = tempfile::tempdir().unwrap();
-        let retained = Retained::open(folder.path(), &Limits::default()).unwrap();
+        let retained = open(folder.path(), &Limits::default());
         let put = |i: usize| retained.put(&message(&format!("t/{i}"), "x")).unwrap().unwrap();
         let tickets: Vec<Ticket> = (0..2_000).map(put).collect();
         for ticket in tickets {
@@ -262,16 +309,50 @@ mod tests {
     #[test]
     fn at_the_limit_only_replacing_and_deleting_are_possible() {
         let folder = tempfile::tempdir().unwrap();
-        let limits = Limits { retained_count: 2, retained_bytes: 20, ..Limits::default() };
-        let retained = Retained::open(folder.path(), &limits).unwrap();
+        let short = message("a", "1").size_bytes();
+        let limits = Limits { retained_count: 2, retained_bytes: 3 * short, ..Limits::default() };
+        let retained = open(folder.path(), &limits);
         let put = |topic, payload| retained.put(&message(topic, payload)).map(|_| ());
         assert_eq!(
             [put("a", "1"), put("b", "2"), put("c", "3"), put("a", "4")],
             [Ok(()), Ok(()), Err(Full), Ok(())]
         );
         assert_eq!([put("a", ""), put("c", "3")], [Ok(()), Ok(())]);
-        assert_eq!(put("c", &"x".repeat(18)), Err(Full));
+        assert_eq!(put("c", &"x".repeat(2 * short)), Err(Full));
         assert_eq!(payloads(&retained, "#"), ["2", "3"]);
+    }
+
+    #[tokio::test]
+    async fn what_expires_goes_from_memory_and_from_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let retained = open(folder.path(), &Limits::default());
+        let put = |topic: &str, expiry_s| {
+            let message_expiry_interval = Some(expiry_s);
+            let properties = PublishProperties { message_expiry_interval, ..PublishProperties::default() };
+            let draft = Draft {
+                topic: topic.as_bytes(),
+                payload: b"x",
+                properties: Some(&properties),
+                qos: QoS::AtLeastOnce,
+                retain: true,
+                publisher: 1,
+            };
+            retained.put(&draft.seal()).unwrap().unwrap()
+        };
+        put("stays", 1_000).await.unwrap().unwrap();
+        put("replaced", 1).await.unwrap().unwrap();
+        put("replaced", 1_000).await.unwrap().unwrap();
+        put("goes", 1).await.unwrap().unwrap();
+        while retained.meters.retained_count.get() > 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(retained.page("#", None, 9).len(), 2);
+        retained.close();
+        let mut disk = Disk::at(folder.path().join(FILE));
+        assert_eq!(
+            disk.load().unwrap().iter().map(Message::topic).collect::<Vec<_>>(),
+            ["replaced", "stays"]
+        );
     }
 
     /// A file in memory that fails while it is told to.
@@ -327,7 +408,7 @@ mod tests {
             let file = file.clone();
             Disk::opened_by(Box::new(move || redb::Database::builder().create_with_backend(file.clone())))
         };
-        let retained = Retained::load(open(), &Limits::default()).unwrap();
+        let retained = Retained::load(open(), &Limits::default(), Arc::default()).unwrap();
         let put = |topic| retained.put(&message(topic, topic)).unwrap().unwrap();
         assert_eq!(put("a").await, Ok(Ok(())));
         file.failing.store(true, Ordering::SeqCst);
@@ -336,7 +417,7 @@ mod tests {
         file.failing.store(false, Ordering::SeqCst);
         assert_eq!(put("d").await, Ok(Ok(())));
         retained.close();
-        let retained = Retained::load(open(), &Limits::default()).unwrap();
+        let retained = Retained::load(open(), &Limits::default(), Arc::default()).unwrap();
         assert_eq!(payloads(&retained, "#"), ["a", "b", "c", "d"]);
     }
 }

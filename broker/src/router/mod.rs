@@ -1,298 +1,259 @@
-//! rumqttd's router, and one link to it for each session.
+//! rumqttd's router, and the one link through which all messages pass it.
 //!
-//! It matches topics and queues messages, and is asked for nothing else: everything passes through it at QoS 0, and
-//! acknowledgements, retained messages and wills are ours. Invariants that keep its thread alive:
-//! - a link is named by its slot, never by a client, and a slot is used again only after its link was closed: names
-//!   are few, sane and never doubled;
-//! - nothing follows the DISCONNECT of a link: dropping a [`Link`] sends it, and takes both ends with it;
-//! - topics and filters were checked before they come here, and there is a bound on how many there ever are, since
-//!   the router forgets none.
+//! A message goes in as an opaque payload on a constant topic and comes out in the order of all messages; who gets it
+//! is decided in [`crate::subscribers`]. So nothing that a client chooses reaches the router: there is nothing it
+//! could choke on, and nothing that grows with topics or clients. Invariants:
+//! - what has gone in stays in [`Flow`] until it has come out: a router that dies loses nothing, and one that lags has
+//!   at most about [`ROUTER_BYTES`] before it, as whoever publishes waits while it is full;
+//! - an event is sent to the router only when its buffer was empty, so there are never enough to block on.
+//!
+//! A router that dies, or has carried as much as one may, is replaced within milliseconds. Nobody notices but a pause.
 
-mod link;
+mod flow;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use rumqttd::RouterConfig;
-use tokio::sync::{oneshot, watch};
+use rumqttd::Notification;
+use rumqttd::local::{LinkRx, LinkTx};
+use rumqttd::protocol::{Filter, Packet, QoS, RetainForwardRule, Subscribe};
+use tokio::task::{AbortHandle, consume_budget};
 
-use crate::limits::Limits;
-use crate::lock::lock;
-pub(crate) use link::Link;
+use crate::meters::Meters;
+pub(crate) use flow::{Flow, Stamped};
 
-/// Messages that the router hands to a link at a time.
-const BATCH: u64 = 200;
-/// What the router keeps of each filter's messages for links that are behind: this many segments of this many bytes.
-const SEGMENTS: usize = 16;
-const SEGMENT_BYTES: usize = 1 << 20;
-/// The same for the filters of one edge, of which there are as many as edges.
-const EDGE_SEGMENTS: usize = 8;
-const EDGE_SEGMENT_BYTES: usize = 64 << 10;
-/// When a link that has just been closed is the router's next in turn, the router sleeps until the next event, with
-/// all others waiting. An event at least this often bounds that.
-const NUDGE_EVERY: Duration = Duration::from_millis(100);
+/// What may be in the router before those who publish wait.
+pub(crate) const ROUTER_BYTES: usize = 2 << 20;
+/// The router's log: it holds more than is ever on its way, so it drops nothing that has not come out.
+const SEGMENT_BYTES: usize = 256 << 10;
+const SEGMENTS: usize = ROUTER_BYTES / SEGMENT_BYTES + 4;
+/// Messages that the router hands over at a time.
+const BATCH: u64 = 500;
+/// The only topic that the router knows.
+const TOPIC: &str = "m";
+/// How long after a router that did not start the next is tried.
+const RESTART_WAIT: Duration = Duration::from_millis(100);
 
-/// The router's thread is gone; only a new process mends that.
+/// The router did not start.
 #[derive(Debug, thiserror::Error)]
-#[error("pass on messages: the router has died")]
-pub(crate) struct Died;
+#[error("start the router: {0}")]
+pub(crate) struct NotStarted(String);
 
-/// Starts the router and makes links to it.
+/// Carries messages from those who publish to `deliver`. Dropping it ends that.
 pub(crate) struct Router {
-    opener: mpsc::Sender<oneshot::Sender<Result<Link, Died>>>,
-    topics: Known<Bytes>,
-    filters: Known<String>,
-    died: watch::Sender<bool>,
+    pub(crate) flow: Arc<Flow>,
+    carrier: AbortHandle,
 }
 
 impl Router {
-    /// Starts the router's thread, which ends with the process, and a watch over it.
-    pub(crate) async fn start(limits: &Limits) -> Result<Arc<Self>, Died> {
-        let config = rumqttd::Config { router: router_config(limits), ..rumqttd::Config::default() };
-        let broker = rumqttd::Broker::new(config);
-        let (opener, requests) = mpsc::channel();
-        std::thread::spawn(move || open_links(&broker, &requests));
-        let router = Arc::new(Self {
-            opener,
-            topics: Known::new(limits.topics),
-            filters: Known::new(limits.filters),
-            died: watch::Sender::new(false),
-        });
-        tokio::spawn(watch_over(router.link().await?, router.died.clone()));
-        Ok(router)
-    }
-
-    /// Opens a link.
-    pub(crate) async fn link(&self) -> Result<Link, Died> {
-        let (answer, link) = oneshot::channel();
-        self.opener.send(answer).map_err(|_| Died)?;
-        tokio::select! {
-            biased;
-            () = self.died() => Err(Died),
-            link = link => link.unwrap_or(Err(Died)),
-        }
-    }
-
-    /// Resolves when the router's thread is gone.
-    pub(crate) fn died(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut died = self.died.subscribe();
-        async move {
-            let _ = died.wait_for(|died| *died).await;
-        }
-    }
-
-    /// Whether a message may be published to this topic: false if it is new and there are too many already.
-    pub(crate) fn admits_topic(&self, topic: &Bytes) -> bool {
-        self.topics.admit(topic)
-    }
-
-    /// Whether this filter may be subscribed to; as for topics.
-    pub(crate) fn admits_filter(&self, filter: &String) -> bool {
-        self.filters.admit(filter)
+    /// Starts the router's thread and the task that takes out what it carried. `messages_max` is how much one router
+    /// carries before it is replaced.
+    pub(crate) async fn start<D>(
+        meters: Arc<Meters>,
+        messages_max: u64,
+        deliver: D,
+    ) -> Result<Self, NotStarted>
+    where
+        D: FnMut(Stamped) + Send + 'static,
+    {
+        let flow = Arc::new(Flow::default());
+        let rx = renew(&flow).await?;
+        let carrier = Carrier { flow: Arc::clone(&flow), meters, messages_max, deliver };
+        let carrier = tokio::spawn(carrier.run(rx)).abort_handle();
+        Ok(Self { flow, carrier })
     }
 }
 
-/// Opening a link blocks until the router answers, and for ever if it dies meanwhile: so this has a thread of its own,
-/// which nobody waits for.
-fn open_links(broker: &rumqttd::Broker, requests: &mpsc::Receiver<oneshot::Sender<Result<Link, Died>>>) {
-    let slots = Arc::new(Mutex::new(Slots::default()));
-    for answer in requests {
-        let slot = lock(&slots).take();
-        let link = broker.link(&slot.to_string());
-        let link = link.map(|(tx, rx)| Link { tx, rx, slot, slots: Arc::clone(&slots) });
-        // Whoever does not want it any more drops it, which closes it.
-        let _ = answer.send(link.map_err(|_| Died));
+impl Drop for Router {
+    fn drop(&mut self) {
+        self.carrier.abort();
     }
 }
 
-fn router_config(limits: &Limits) -> RouterConfig {
-    let edge =
-        rumqttd::SegmentConfig { max_segment_size: EDGE_SEGMENT_BYTES, max_segment_count: EDGE_SEGMENTS };
-    let edge_filters = ["fleet/v1/to/+/#", "fleet/v1/edge/+/#"];
-    RouterConfig {
-        // One more for the watch, and room for sessions that have been refused but not yet dropped.
-        max_connections: limits.connections + limits.handshakes + 1,
+struct Carrier<D> {
+    flow: Arc<Flow>,
+    meters: Arc<Meters>,
+    messages_max: u64,
+    deliver: D,
+}
+
+/// Why a router's time is over.
+enum Over {
+    Died,
+    Spent,
+}
+
+impl<D: FnMut(Stamped)> Carrier<D> {
+    async fn run(mut self, mut rx: LinkRx) {
+        loop {
+            match self.carry(&mut rx).await {
+                Over::Died => {
+                    tracing::error!("the router has died and is replaced; nothing is lost");
+                    self.meters.router_deaths.add(1);
+                }
+                Over::Spent => {
+                    tracing::info!(
+                        messages = self.messages_max,
+                        "the router has carried its share and is replaced"
+                    );
+                    self.meters.router_renewals.add(1);
+                    // Its thread ends by nothing else.
+                    self.flow.kill();
+                }
+            }
+            rx = loop {
+                match renew(&self.flow).await {
+                    Ok(rx) => break rx,
+                    Err(error) => {
+                        tracing::error!(%error, "no router: messages wait");
+                        tokio::time::sleep(RESTART_WAIT).await;
+                    }
+                }
+            };
+        }
+    }
+
+    /// Hands over what comes out of one router, in order and without a gap.
+    async fn carry(&mut self, rx: &mut LinkRx) -> Over {
+        let mut carried = 0;
+        while carried < self.messages_max {
+            match rx.next().await {
+                Ok(Some(Notification::Forward(forward))) => {
+                    let position = forward.cursor.map_or(0, |(_, offset)| offset);
+                    self.flow.came_out(position, forward.publish.payload, &mut self.deliver);
+                    carried = position + 1;
+                }
+                // It has handed over as much as it does at a time and waits to be called.
+                Ok(Some(Notification::Unschedule)) if rx.ready().is_err() => return Over::Died,
+                Ok(Some(Notification::Disconnect(..))) | Err(_) => return Over::Died,
+                Ok(_) => {}
+            }
+            consume_budget().await;
+        }
+        Over::Spent
+    }
+}
+
+/// Starts a router and puts into it what has not come out of the one before.
+async fn renew(flow: &Flow) -> Result<LinkRx, NotStarted> {
+    // It blocks until the router's thread answers.
+    let started = tokio::task::spawn_blocking(start_router).await;
+    let (tx, rx) = started.map_err(|error| NotStarted(error.to_string()))??;
+    flow.renew(tx);
+    Ok(rx)
+}
+
+fn start_router() -> Result<(LinkTx, LinkRx), NotStarted> {
+    let router = rumqttd::RouterConfig {
+        max_connections: 1,
         max_outgoing_packet_count: BATCH,
         max_segment_size: SEGMENT_BYTES,
         max_segment_count: SEGMENTS,
-        custom_segment: Some(edge_filters.iter().map(|filter| (filter.to_string(), edge.clone())).collect()),
-        ..RouterConfig::default()
-    }
-}
-
-/// Notices the router's death, and keeps it awake.
-async fn watch_over(mut link: Link, died: watch::Sender<bool>) {
-    let mut nudge = tokio::time::interval(NUDGE_EVERY);
-    nudge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let alive = tokio::select! {
-            passed = link.next() => passed.map(drop),
-            _ = nudge.tick() => link.fence(),
-        };
-        if alive.is_err() {
-            tracing::error!("the router has died");
-            died.send_replace(true);
-            return;
-        }
-    }
-}
-
-/// The numbers of links, the smallest first, so that there are never more names than links at a time.
-#[derive(Default)]
-struct Slots {
-    free: Vec<usize>,
-    used: usize,
-}
-
-impl Slots {
-    fn take(&mut self) -> usize {
-        self.free.pop().unwrap_or_else(|| {
-            self.used += 1;
-            self.used
-        })
-    }
-}
-
-/// What the router has been told and will never forget.
-struct Known<T> {
-    items: Mutex<HashSet<T>>,
-    max: usize,
-}
-
-impl<T: std::hash::Hash + Eq + Clone> Known<T> {
-    fn new(max: usize) -> Self {
-        Self { items: Mutex::default(), max }
-    }
-
-    fn admit(&self, item: &T) -> bool {
-        let mut items = lock(&self.items);
-        if items.contains(item) {
-            return true;
-        }
-        items.len() < self.max && items.insert(item.clone())
-    }
+        ..rumqttd::RouterConfig::default()
+    };
+    let broker = rumqttd::Broker::new(rumqttd::Config { router, ..rumqttd::Config::default() });
+    let (mut tx, rx) = broker.link("link").map_err(|error| NotStarted(error.to_string()))?;
+    let filter = Filter {
+        path: TOPIC.into(),
+        qos: QoS::AtMostOnce,
+        nolocal: false,
+        preserve_retain: false,
+        retain_forward_rule: RetainForwardRule::Never,
+    };
+    let subscribe = Packet::Subscribe(Subscribe { pkid: 1, filters: vec![filter] }, None);
+    flow::send(&mut tx, subscribe).map_err(|error| NotStarted(error.to_string()))?;
+    Ok((tx, rx))
 }
 
 #[cfg(test)]
 mod tests {
-    use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet, QoS};
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
 
     use super::*;
-    use crate::message::{Delivery, Message};
+    use crate::lock::lock;
+    use crate::message::sample;
 
-    impl Link {
-        async fn delivery(&mut self) -> Delivery {
-            loop {
-                if let Some(delivery) = self.next().await.unwrap() {
-                    return delivery;
+    type Got = (Mutex<Vec<(u64, String)>>, Notify);
+
+    /// A router whose messages are kept with their numbers.
+    struct Lab {
+        router: Router,
+        meters: Arc<Meters>,
+        got: Arc<Got>,
+    }
+
+    impl Lab {
+        async fn start(messages_max: u64) -> Self {
+            let got = Arc::<Got>::default();
+            let meters = Arc::<Meters>::default();
+            let deliver = {
+                let got = Arc::clone(&got);
+                move |stamped: Stamped| {
+                    lock(&got.0).push((stamped.number, stamped.message.topic().to_owned()));
+                    got.1.notify_one();
                 }
+            };
+            let router = Router::start(Arc::clone(&meters), messages_max, deliver).await.unwrap();
+            Self { router, meters, got }
+        }
+
+        fn publish(&self, range: std::ops::Range<u64>) {
+            for i in range {
+                self.router.flow.publish(sample(&i.to_string(), ""));
             }
         }
-    }
 
-    fn message(topic: &'static str) -> Message {
-        Message {
-            topic: Bytes::from_static(topic.as_bytes()),
-            payload: Bytes::new(),
-            properties: None,
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            publisher: 1,
+        /// All of so many, each once and in order.
+        async fn expect(&self, count: u64) {
+            let wait = async {
+                while (lock(&self.got.0).len() as u64) < count {
+                    self.got.1.notified().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), wait).await.expect("all came out");
+            let expected: Vec<_> = (0..count).map(|i| (i, i.to_string())).collect();
+            assert!(*lock(&self.got.0) == expected);
         }
     }
 
-    #[tokio::test]
-    async fn a_message_reaches_each_subscription_that_matches_by_its_number() {
-        let router = Router::start(&Limits::default()).await.unwrap();
-        let mut link = router.link().await.unwrap();
-        link.subscribe("a/+".into(), 1).unwrap();
-        link.subscribe("#".into(), 2).unwrap();
-        link.publish(message("a/b")).unwrap();
-        link.publish(message("c")).unwrap();
-        let mut got = Vec::new();
-        for _ in 0..3 {
-            let delivery = link.delivery().await;
-            got.push((delivery.message.topic().to_owned(), delivery.subscription));
-        }
-        got.sort();
-        assert_eq!(got, [("a/b".to_owned(), 1), ("a/b".to_owned(), 2), ("c".to_owned(), 2)]);
+    #[tokio::test(flavor = "multi_thread")]
+    async fn messages_come_out_in_order_numbered_without_a_gap() {
+        let lab = Lab::start(u64::MAX).await;
+        lab.publish(0..20_000);
+        lab.expect(20_000).await;
+        assert!(lab.router.flow.has_room());
     }
 
-    #[tokio::test]
-    async fn more_than_the_router_hands_over_at_a_time_arrives_in_order_without_a_gap() {
-        let router = Router::start(&Limits::default()).await.unwrap();
-        let mut link = router.link().await.unwrap();
-        let mut other = router.link().await.unwrap();
-        link.subscribe("a".into(), 1).unwrap();
-        link.publish(message("a")).unwrap();
-        let first = link.delivery().await.offset;
-        for _ in 0..5_000 {
-            other.publish(message("a")).unwrap();
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_router_that_dies_again_and_again_loses_nothing_and_is_counted() {
+        let lab = Lab::start(u64::MAX).await;
+        for round in 0..20 {
+            lab.publish(round * 500..round * 500 + 250);
+            lab.router.flow.kill();
+            lab.publish(round * 500 + 250..round * 500 + 500);
+            lab.expect(round * 500 + 500).await;
         }
-        for i in 1..=5_000 {
-            assert_eq!(link.delivery().await.offset, first + i);
-        }
+        assert_eq!((lab.meters.router_deaths.get(), lab.meters.router_renewals.get()), (20, 0));
     }
 
-    #[tokio::test]
-    async fn behind_a_fence_a_subscription_holds_and_another_link_overtakes_nothing() {
-        let router = Router::start(&Limits::default()).await.unwrap();
-        let mut other = router.link().await.unwrap();
-        for _ in 0..2_000 {
-            let mut link = router.link().await.unwrap();
-            // An event of the other is under way, in whose turn the router would take what follows.
-            other.publish(message("x")).unwrap();
-            link.subscribe("a".into(), 1).unwrap();
-            link.fence().unwrap();
-            assert!(matches!(link.next().await, Ok(None)));
-            other.publish(message("a")).unwrap();
-            link.fence().unwrap();
-            assert_eq!(link.delivery().await.message.topic(), "a");
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_router_that_carried_its_share_is_replaced_without_a_loss() {
+        let lab = Lab::start(1_000).await;
+        lab.publish(0..10_500);
+        lab.expect(10_500).await;
+        assert_eq!((lab.meters.router_deaths.get(), lab.meters.router_renewals.get()), (0, 10));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn more_than_the_router_keeps_is_not_lost_either() {
+        let lab = Lab::start(u64::MAX).await;
+        let long = "x".repeat(ROUTER_BYTES / 20);
+        for i in 0..500 {
+            lab.router.flow.publish(sample(&i.to_string(), &long));
         }
-    }
-
-    #[tokio::test]
-    async fn links_that_close_while_they_are_busy_leave_the_router_alive_and_their_names_free() {
-        let router = Router::start(&Limits::default()).await.unwrap();
-        let mut bystander = router.link().await.unwrap();
-        bystander.subscribe("b".into(), 1).unwrap();
-        for _ in 0..100 {
-            let mut link = router.link().await.unwrap();
-            link.subscribe("#".into(), 1).unwrap();
-            for _ in 0..500 {
-                link.publish(message("a")).unwrap();
-            }
-            assert!(link.slot <= 3);
-            drop(link);
-            bystander.publish(message("b")).unwrap();
-            assert_eq!(bystander.delivery().await.message.topic(), "b");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_death_of_the_router_is_noticed_without_traffic() {
-        let router = Router::start(&Limits::default()).await.unwrap();
-        let mut link = router.link().await.unwrap();
-        let died = router.died();
-        link.send(Packet::Disconnect(
-            Disconnect { reason_code: DisconnectReasonCode::NormalDisconnection },
-            None,
-        ))
-        .unwrap();
-        // What no session ever does.
-        link.rx.ready().unwrap();
-        died.await;
-        assert!(link.next().await.is_err());
-        assert!(router.link().await.is_err());
-    }
-
-    #[test]
-    fn beyond_the_limit_only_what_is_known_is_admitted() {
-        let known = Known::new(2);
-        assert!(known.admit(&1) && known.admit(&2));
-        assert!(!known.admit(&3));
-        assert!(known.admit(&1));
+        lab.expect(500).await;
     }
 }

@@ -3,6 +3,8 @@
 //! A retained message is acknowledged when it is on disk, and whatever was published after it waits for that.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use rumqttd::protocol::PubAckReason;
 
@@ -35,23 +37,25 @@ impl Acks {
             (pkid, Outcome::Known(reason)) => {
                 let ack = (*pkid, *reason);
                 self.queue.pop_front();
+                if self.queue.is_empty() {
+                    self.queue = VecDeque::new();
+                }
                 Some(ack)
             }
             (_, Outcome::Written(_)) => None,
         }
     }
 
-    /// Waits until [`Acks::pop`] gives something; for ever if there is nothing to wait for. Nothing is lost if this is
-    /// dropped before it is done.
-    pub(crate) async fn ready(&mut self) {
-        let Some((_, outcome)) = self.queue.front_mut() else { return std::future::pending().await };
+    /// Ready when [`Acks::pop`] gives something.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((_, outcome)) = self.queue.front_mut() else { return Poll::Pending };
         if let Outcome::Written(ticket) = outcome {
-            let reason = match ticket.await {
+            *outcome = Outcome::Known(match ready!(Pin::new(ticket).poll(cx)) {
                 Ok(Ok(())) => PubAckReason::Success,
                 Ok(Err(_)) | Err(_) => PubAckReason::QuotaExceeded,
-            };
-            *outcome = Outcome::Known(reason);
+            });
         }
+        Poll::Ready(())
     }
 }
 
@@ -61,6 +65,10 @@ mod tests {
 
     use super::*;
     use crate::retained::Unwritten;
+
+    async fn ready(acks: &mut Acks) {
+        std::future::poll_fn(|cx| acks.poll_ready(cx)).await;
+    }
 
     #[tokio::test]
     async fn acknowledgements_keep_the_order_of_publishes_whatever_the_disk_does() {
@@ -73,11 +81,11 @@ mod tests {
         third_done.send(Err(Unwritten)).unwrap();
         assert_eq!(acks.pop(), None);
         first_done.send(Ok(())).unwrap();
-        acks.ready().await;
+        ready(&mut acks).await;
         assert_eq!(acks.pop(), Some((1, PubAckReason::Success)));
-        acks.ready().await;
+        ready(&mut acks).await;
         assert_eq!(acks.pop(), Some((2, PubAckReason::NotAuthorized)));
-        acks.ready().await;
+        ready(&mut acks).await;
         assert_eq!(acks.pop(), Some((3, PubAckReason::QuotaExceeded)));
         assert_eq!(acks.len(), 0);
     }
@@ -88,7 +96,7 @@ mod tests {
         let (done, ticket) = oneshot::channel();
         acks.push(1, Outcome::Written(ticket));
         drop(done);
-        acks.ready().await;
+        ready(&mut acks).await;
         assert_eq!(acks.pop(), Some((1, PubAckReason::QuotaExceeded)));
     }
 }

@@ -13,30 +13,20 @@ use rumqttd::protocol::{
 use super::Session;
 use super::acks::Outcome;
 use super::outbound::Backlog;
-use super::subscriptions::MinOf;
 use crate::close::Close;
-use crate::message::Message;
+use crate::message::Draft;
 use crate::packet::{Incoming, IncomingPublish, Version};
 use crate::retained::Ticket;
-use crate::router::Died;
-use crate::topic;
+use crate::subscribers::{Options, min_qos};
+use crate::topic::{self, Share};
 
 /// Why a sane message was not passed on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
+enum Refused {
     #[error("{0:?} is not this client's to write")]
     NotAuthorized(String),
-    #[error("{0}")]
-    Quota(&'static str),
-    #[error(transparent)]
-    Died(#[from] Died),
-}
-
-/// The answer to a SUBSCRIBE or UNSUBSCRIBE, and the retained messages that come after it.
-#[derive(Debug)]
-pub(super) struct Confirmation {
-    answer: Packet,
-    backlog: Vec<Backlog>,
+    #[error("there is no room to retain it")]
+    Full,
 }
 
 impl Session {
@@ -44,25 +34,36 @@ impl Session {
         match packet {
             Incoming::Publish(publish) => self.publish(publish),
             Incoming::PubAck(pkid) => {
-                self.window.release(pkid);
+                self.kept.window.release(pkid);
                 Ok(())
             }
             Incoming::Subscribe(subscribe, identifier) => self.subscribe(subscribe, identifier),
             Incoming::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
-            Incoming::PingReq => self.send(Packet::PingResp(PingResp)).map(|_| ()),
-            Incoming::Disconnect { with_will } => Err(Close::Left { with_will }),
+            Incoming::PingReq => self.send(Packet::PingResp(PingResp)),
+            Incoming::Disconnect { session_expiry_s: Some(1..), .. }
+                if self.admission.session_expiry_s == 0 =>
+            {
+                Err(Close::Protocol("a session expiry at the end of a session that had none"))
+            }
+            Incoming::Disconnect { with_will, session_expiry_s } => {
+                Err(Close::Left { with_will, session_expiry_s })
+            }
         }
     }
 
-    fn publish(&mut self, publish: IncomingPublish) -> Result<(), Close> {
+    fn publish(&mut self, mut publish: IncomingPublish) -> Result<(), Close> {
         let (qos, pkid) = (publish.qos, publish.pkid);
-        let message = self.check_publish(publish)?;
+        self.resolve_alias(&mut publish)?;
+        self.check_publish(&publish)?;
+        self.broker.meters.messages_in.add(1);
         let answered = qos == QoS::AtLeastOnce && self.admission.version == Version::V5;
-        let outcome = match self.pass_on(message) {
+        let outcome = match self.pass_on(&publish) {
             Ok(Some(ticket)) => Outcome::Written(ticket),
             Ok(None) => Outcome::Known(PubAckReason::Success),
-            Err(Refused::NotAuthorized(_)) if answered => Outcome::Known(PubAckReason::NotAuthorized),
-            Err(Refused::Quota(_)) if answered => Outcome::Known(PubAckReason::QuotaExceeded),
+            Err(refused) if answered => {
+                self.broker.meters.refused(refused.meter()).add(1);
+                Outcome::Known(refused.code())
+            }
             Err(refused) => return Err(refused.into()),
         };
         if qos == QoS::AtLeastOnce {
@@ -71,56 +72,59 @@ impl Session {
         Ok(())
     }
 
-    /// What breaks the protocol ends the session.
-    fn check_publish(&self, publish: IncomingPublish) -> Result<Message, Close> {
-        let IncomingPublish { qos, retain, topic, payload, properties, .. } = publish;
-        if qos == QoS::ExactlyOnce {
-            return Err(Close::Qos);
+    /// Puts the topic in that an alias stands for, or notes what it is to stand for.
+    fn resolve_alias(&mut self, publish: &mut IncomingPublish) -> Result<(), Close> {
+        let alias = publish.properties.as_ref().and_then(|properties| properties.topic_alias);
+        let Some(alias) = alias else { return Ok(()) };
+        if alias == 0 || alias > self.broker.limits.topic_aliases {
+            return Err(Close::Alias(alias));
         }
-        if let Some(properties) = &properties {
-            self.check_properties(properties)?;
+        let known = usize::from(alias - 1);
+        if publish.topic.is_empty() {
+            let topic = self.aliases.get(known).filter(|topic| !topic.is_empty());
+            publish.topic = topic.ok_or(Close::Alias(alias))?.clone();
+            return Ok(());
         }
-        topic::check_name(&topic, &self.broker.limits).map_err(|cause| Close::Topic {
-            topic: String::from_utf8_lossy(&topic).chars().take(80).collect(),
-            cause,
-        })?;
-        // Copies, so that no whole read buffer is kept for a part of it.
-        let (topic, payload) = (Bytes::copy_from_slice(&topic), Bytes::copy_from_slice(&payload));
-        Ok(Message { topic, payload, properties, qos, retain, publisher: self.serial })
-    }
-
-    fn check_properties(&self, properties: &PublishProperties) -> Result<(), Close> {
-        if properties.topic_alias.is_some() {
-            return Err(Close::Alias);
+        if self.aliases.len() <= known {
+            self.aliases.resize(known + 1, Bytes::new());
         }
-        if !properties.subscription_identifiers.is_empty() {
-            return Err(Close::Protocol("a PUBLISH with a subscription identifier"));
-        }
-        let response_topic = properties.response_topic.as_deref().unwrap_or("x");
-        if response_topic.is_empty() || response_topic.contains(['+', '#']) {
-            return Err(Close::Protocol("a response topic with a wildcard"));
+        if publish.topic.len() <= self.broker.limits.topic_bytes
+            && let Some(topic) = self.aliases.get_mut(known)
+        {
+            // A copy, so that no whole packet is kept for a part of it.
+            *topic = Bytes::copy_from_slice(&publish.topic);
         }
         Ok(())
     }
 
-    /// Keeps a message if it is to be retained, and hands it to the router, in this order: see [`crate::retained`].
-    pub(super) fn pass_on(&mut self, message: Message) -> Result<Option<Ticket>, Refused> {
-        if !self.admission.role.may_publish(message.topic()) {
-            return Err(Refused::NotAuthorized(message.topic().to_owned()));
+    /// What breaks the protocol ends the session.
+    fn check_publish(&self, publish: &IncomingPublish) -> Result<(), Close> {
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(Close::Qos);
         }
-        if !self.broker.router.admits_topic(&message.topic) {
-            return Err(Refused::Quota("there are as many topics as there may be"));
+        if let Some(properties) = &publish.properties {
+            check_properties(properties)?;
         }
-        let ticket = match message.retain {
-            true => self
-                .broker
-                .retained
-                .put(&message)
-                .map_err(|_| Refused::Quota("there is no room to retain it"))?,
-            false => None,
+        topic::check_name(&publish.topic, &self.broker.limits).map(|_| ()).map_err(|cause| Close::Topic {
+            topic: String::from_utf8_lossy(&publish.topic).chars().take(80).collect(),
+            cause,
+        })
+    }
+
+    fn pass_on(&self, publish: &IncomingPublish) -> Result<Option<Ticket>, Refused> {
+        let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
+        if !self.admission.role.may_publish(topic) {
+            return Err(Refused::NotAuthorized(topic.to_owned()));
+        }
+        let draft = Draft {
+            topic: &publish.topic,
+            payload: &publish.payload,
+            properties: publish.properties.as_ref(),
+            qos: publish.qos,
+            retain: publish.retain,
+            publisher: self.kept.inbox.serial,
         };
-        self.link.publish(message)?;
-        Ok(ticket)
+        self.broker.publish(draft.seal()).map_err(|_| Refused::Full)
     }
 
     /// Acknowledges what is ready, in order. MQTT 3.1.1 cannot be told that a message was not stored.
@@ -138,68 +142,70 @@ impl Session {
         if identifier == Some(0) {
             return Err(Close::Protocol("a subscription identifier of 0"));
         }
+        if subscribe.filters.iter().any(|filter| filter.nolocal && Share::of(&filter.path).is_some()) {
+            return Err(Close::Protocol("a shared subscription without what is local"));
+        }
+        let identifier = identifier.and_then(|identifier| u32::try_from(identifier).ok());
         let mut return_codes = Vec::with_capacity(subscribe.filters.len());
         let mut backlog = Vec::new();
         for filter in subscribe.filters {
-            return_codes.push(match self.refuse_filter(&filter) {
-                Some(code) if self.admission.version == Version::V5 => code,
-                Some(_) => SubscribeReasonCode::Failure,
+            return_codes.push(match self.refuse_filter(&filter.path) {
+                Some(code) => self.refused_filter(code),
                 None => {
-                    backlog.extend(self.add_subscription(&filter, identifier)?);
-                    SubscribeReasonCode::Success(filter.qos.min_of(QoS::AtLeastOnce))
+                    let options = options(&filter, identifier);
+                    backlog.extend(self.add_subscription(filter, options));
+                    SubscribeReasonCode::Success(options.qos)
                 }
             });
         }
-        let answer = Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes }, None);
-        self.answer_when_done(Confirmation { answer, backlog })
-    }
-
-    fn answer_when_done(&mut self, confirmation: Confirmation) -> Result<(), Close> {
-        self.link.fence()?;
-        self.confirming.push_back(confirmation);
-        Ok(())
-    }
-
-    /// The router has done what was asked first. Only now are retained messages looked up, so that nothing falls
-    /// between them and the live ones.
-    pub(super) fn confirm(&mut self) -> Result<(), Close> {
-        let Some(Confirmation { answer, backlog }) = self.confirming.pop_front() else { return Ok(()) };
-        self.send(answer)?;
-        self.backlog.retain(|old| backlog.iter().all(|new| new.subscription != old.subscription));
+        self.send(Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes }, None))?;
+        self.backlog.retain(|old| backlog.iter().all(|new: &Backlog| new.filter != old.filter));
         self.backlog.extend(backlog);
         Ok(())
     }
 
-    fn refuse_filter(&self, filter: &Filter) -> Option<SubscribeReasonCode> {
-        let path = &filter.path;
-        if path.starts_with("$share/") {
-            return Some(SubscribeReasonCode::SharedSubscriptionsNotSupported);
-        }
-        if topic::check_filter(path, &self.broker.limits).is_err() {
+    fn refuse_filter(&self, filter: &str) -> Option<SubscribeReasonCode> {
+        if topic::check_filter(filter, &self.broker.limits).is_err() {
             return Some(SubscribeReasonCode::TopicFilterInvalid);
         }
-        if !self.admission.role.may_subscribe(path) {
+        let plain = Share::of(filter).map_or(filter, |share| share.filter);
+        if !self.admission.role.may_subscribe(plain) {
             return Some(SubscribeReasonCode::NotAuthorized);
         }
-        let added = !self.subscriptions.contains(path);
-        let full = added && self.subscriptions.len() >= self.broker.limits.filters_per_session;
-        (full || !self.broker.router.admits_filter(path)).then_some(SubscribeReasonCode::QuotaExceeded)
+        let full = self.kept.subscriptions.len() >= self.broker.limits.filters_per_session;
+        (full && !self.is_subscribed(filter)).then_some(SubscribeReasonCode::QuotaExceeded)
     }
 
-    fn add_subscription(
-        &mut self,
-        filter: &Filter,
-        identifier: Option<usize>,
-    ) -> Result<Option<Backlog>, Close> {
-        let known = self.subscriptions.contains(&filter.path);
-        let number = self.subscriptions.insert(filter, identifier);
-        self.link.subscribe(filter.path.clone(), number)?;
+    fn refused_filter(&self, code: SubscribeReasonCode) -> SubscribeReasonCode {
+        let what = match code {
+            SubscribeReasonCode::NotAuthorized => crate::meters::Refused::SubscribeNotAuthorized,
+            _ => crate::meters::Refused::SubscribeInvalid,
+        };
+        self.broker.meters.refused(what).add(1);
+        if self.admission.version == Version::V5 { code } else { SubscribeReasonCode::Failure }
+    }
+
+    fn is_subscribed(&self, filter: &str) -> bool {
+        self.kept.subscriptions.iter().any(|known| **known == *filter)
+    }
+
+    /// From the next message on the subscription holds; those before it come, if they are retained, in the backlog.
+    fn add_subscription(&mut self, filter: Filter, options: Options) -> Option<Backlog> {
+        let known = self.is_subscribed(&filter.path);
+        let since = self.broker.router.flow.next_number();
+        self.broker.subscribers.subscribe(&filter.path, &self.kept.inbox, options, since);
         let retained = match filter.retain_forward_rule {
+            _ if Share::of(&filter.path).is_some() => false,
             RetainForwardRule::OnEverySubscribe => true,
             RetainForwardRule::OnNewSubscribe => !known,
             RetainForwardRule::Never => false,
         };
-        Ok(retained.then_some(Backlog { subscription: number, after: None }))
+        let filter: Box<str> = filter.path.into();
+        if !known {
+            self.kept.subscriptions.reserve_exact(1);
+            self.kept.subscriptions.push(filter.clone());
+        }
+        retained.then_some(Backlog { filter, options, after: None })
     }
 
     fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), Close> {
@@ -208,16 +214,54 @@ impl Session {
         }
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters {
-            reasons.push(match self.subscriptions.remove(&filter) {
-                Some(_) => {
-                    self.link.unsubscribe(filter)?;
+            let place = self.kept.subscriptions.iter().position(|known| **known == *filter);
+            reasons.push(match place {
+                Some(place) => {
+                    self.kept.subscriptions.swap_remove(place);
+                    self.broker.subscribers.unsubscribe(&filter, &self.kept.inbox);
+                    self.backlog.retain(|old| *old.filter != *filter);
                     UnsubAckReason::Success
                 }
                 None => UnsubAckReason::NoSubscriptionExisted,
             });
         }
-        let answer = Packet::UnsubAck(UnsubAck { pkid: unsubscribe.pkid, reasons }, None);
-        self.answer_when_done(Confirmation { answer, backlog: Vec::new() })
+        self.send(Packet::UnsubAck(UnsubAck { pkid: unsubscribe.pkid, reasons }, None))
+    }
+}
+
+fn check_properties(properties: &PublishProperties) -> Result<(), Close> {
+    if !properties.subscription_identifiers.is_empty() {
+        return Err(Close::Protocol("a PUBLISH with a subscription identifier"));
+    }
+    let response_topic = properties.response_topic.as_deref().unwrap_or("x");
+    if response_topic.is_empty() || response_topic.contains(['+', '#']) {
+        return Err(Close::Protocol("a response topic with a wildcard"));
+    }
+    Ok(())
+}
+
+fn options(filter: &Filter, identifier: Option<u32>) -> Options {
+    Options {
+        qos: min_qos(filter.qos, QoS::AtLeastOnce),
+        no_local: filter.nolocal,
+        retain_as_published: filter.preserve_retain,
+        identifier,
+    }
+}
+
+impl Refused {
+    fn code(&self) -> PubAckReason {
+        match self {
+            Self::NotAuthorized(_) => PubAckReason::NotAuthorized,
+            Self::Full => PubAckReason::QuotaExceeded,
+        }
+    }
+
+    fn meter(&self) -> crate::meters::Refused {
+        match self {
+            Self::NotAuthorized(_) => crate::meters::Refused::PublishNotAuthorized,
+            Self::Full => crate::meters::Refused::PublishQuota,
+        }
     }
 }
 
@@ -225,8 +269,7 @@ impl From<Refused> for Close {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NotAuthorized(topic) => Self::NotAuthorized(topic),
-            Refused::Quota(what) => Self::Quota(what),
-            Refused::Died(died) => Self::Died(died),
+            Refused::Full => Self::Quota("there is no room to retain a message"),
         }
     }
 }

@@ -1,47 +1,49 @@
 //! One connection, from its first byte to its last: a task that reads, checks, passes on and writes.
 //!
-//! Nothing a client sends goes further before it was checked: packets in [`crate::packet`], the CONNECT in
-//! [`crate::admission`], publishes and subscriptions in `inbound`. Nothing is kept for a client beyond [`OUT_BYTES`]
-//! and its window: while they are full nothing is taken from the router, whose logs are the queue, and what falls out
-//! of those is noticed as a gap. A client that takes nothing for too long is closed.
+//! It serves any stream: TCP, TLS, WebSocket, memory. Nothing a client sends goes further before it was checked:
+//! packets in [`crate::packet`], the CONNECT in [`crate::admission`], publishes and subscriptions in `inbound`. A
+//! client that is connected costs the broker no more than one packet that has not come whole, 64 KiB and one
+//! packet that wait for its socket, and references to the messages in its window and its inbox, both of which are
+//! bounded. One that takes nothing for too long is closed. Whoever is idle holds no buffers.
 
 mod acks;
 mod inbound;
+mod input;
+mod kept;
 mod outbound;
-mod subscriptions;
+mod output;
 mod window;
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rumqttd::protocol::Packet;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::admission::{Admission, Refusal};
 use crate::broker::Broker;
 use crate::close::Close;
-use crate::message::Delivery;
+use crate::inbox::Call;
 use crate::packet::{First, IncomingConnect, ReadError, Version, next_frame};
 use crate::registry::Claim;
-use crate::router::Link;
 use acks::Acks;
-use inbound::Confirmation;
+use input::poll_read;
+pub(crate) use kept::Kept;
 use outbound::Backlog;
-use subscriptions::Subscriptions;
-use window::Window;
+use output::Output;
 
-/// Bytes that wait for a client's socket before nothing more is read or taken for it.
-const OUT_BYTES: usize = 64 << 10;
-/// Room for each read.
-const READ_BYTES: usize = 8 << 10;
 /// How long the last packets of a session may take.
 const FAREWELL_WAIT: Duration = Duration::from_secs(1);
-/// How often a session looks whether its client is silent or stalled, at most.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// How long a session that has nothing to look for sleeps.
+const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// Serves one connection until it ends. `admitting` is given back as soon as the client is let in.
 pub(crate) async fn serve<S, P>(broker: Arc<Broker>, mut stream: S, peer: SocketAddr, admitting: P)
@@ -49,24 +51,49 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let mut input = BytesMut::new();
-    let greeting = timeout(broker.limits.connect_wait, read_first(&broker, &mut stream, &mut input)).await;
-    let (admission, claim) = match greeting {
-        Ok(Ok(First::Connect(connect))) => match admit(&broker, *connect).await {
-            Ok(admitted) => admitted,
-            Err((version, refusal)) => return refuse(stream, peer, version, &refusal).await,
-        },
-        Ok(Ok(First::Unsupported(level))) => {
-            let version = if level < 5 { Version::V4 } else { Version::V5 };
-            return refuse(stream, peer, version, &Refusal::Version(level)).await;
-        }
-        Ok(Err(close)) => return tracing::debug!(%peer, reason = %close, "no CONNECT came"),
-        Err(_) => return tracing::debug!(%peer, "no CONNECT came in time"),
-    };
+    // On the heap, so that it is gone when the session begins.
+    let greeting = Box::pin(greet(&broker, &mut stream, &mut input, peer)).await;
     drop(admitting);
-    let Ok(link) = broker.router.link().await else { return };
+    let Some((admission, claim)) = greeting else { return };
     tracing::debug!(%peer, client = admission.client_id, "connected");
-    let session = Session::new(broker, admission, link);
-    session.run(claim, stream, input, peer).await;
+    Session::new(broker, admission, &claim, input).run(claim, stream, peer).await;
+}
+
+/// Hears a CONNECT and decides; nothing if the client is not let in, which it was told.
+async fn greet<S>(
+    broker: &Arc<Broker>,
+    stream: &mut S,
+    input: &mut BytesMut,
+    peer: SocketAddr,
+) -> Option<(Admission, ClaimedSession)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    let (version, refusal) =
+        match timeout(broker.limits.connect_wait, read_first(broker, stream, input)).await {
+            Ok(Ok(First::Connect(connect))) => match admit(broker, *connect).await {
+                Ok(admitted) => return Some(admitted),
+                Err(refused) => refused,
+            },
+            Ok(Ok(First::Unsupported(level))) => {
+                (if level < 5 { Version::V4 } else { Version::V5 }, Refusal::Version(level))
+            }
+            Ok(Err(close)) => {
+                tracing::debug!(%peer, reason = %close, "no CONNECT came");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(%peer, "no CONNECT came in time");
+                return None;
+            }
+        };
+    tracing::info!(%peer, reason = %refusal, "a client was refused");
+    broker.meters.refused(refusal.refused()).add(1);
+    let mut output = Output::default();
+    if version.write(refusal.connack(version), output.tail()).is_ok() {
+        finish(&mut output, stream).await;
+    }
+    None
 }
 
 async fn read_first<S>(broker: &Broker, stream: &mut S, input: &mut BytesMut) -> Result<First, Close>
@@ -80,90 +107,81 @@ where
         if let Some(frame) = next_frame(input, broker.limits.packet_bytes)? {
             return Ok(Version::read_connect(frame)?);
         }
-        input.reserve(READ_BYTES);
-        read(stream.read_buf(input).await)?;
+        let read = poll_fn(|cx| poll_read(stream, input, cx)).await.map_err(Close::Lost)?;
+        broker.meters.bytes_in.add(read as u64);
     }
 }
 
-/// The end of the stream is an end like any other loss.
-fn read(read: std::io::Result<usize>) -> Result<(), Close> {
-    match read {
-        Ok(0) => Err(Close::Lost(std::io::ErrorKind::UnexpectedEof.into())),
-        Ok(_) => Ok(()),
-        Err(error) => Err(Close::Lost(error)),
-    }
-}
+type ClaimedSession = Box<Claim>;
 
-async fn admit(broker: &Broker, connect: IncomingConnect) -> Result<(Admission, Claim), (Version, Refusal)> {
+async fn admit(
+    broker: &Arc<Broker>,
+    connect: IncomingConnect,
+) -> Result<(Admission, ClaimedSession), (Version, Refusal)> {
     let version = connect.version;
     let refused = |refusal| (version, refusal);
-    let admission = Admission::decide(connect, broker.next_serial(), &broker.limits).map_err(refused)?;
-    let claim = broker.registry.claim(&admission.client_id).await.map_err(|_| refused(Refusal::Busy))?;
-    Ok((admission, claim))
-}
-
-async fn refuse<S: AsyncWrite + Unpin>(mut stream: S, peer: SocketAddr, version: Version, refusal: &Refusal) {
-    tracing::info!(%peer, reason = %refusal, "a client was refused");
-    let mut out = BytesMut::new();
-    if version.write(refusal.connack(version), &mut out).is_ok() {
-        let _ = timeout(FAREWELL_WAIT, say_last(&mut stream, &mut out)).await;
+    let serial = broker.next_serial();
+    let admission = Admission::decide(connect, serial, &broker.limits).map_err(refused)?;
+    let claim = broker.registry.claim(&admission.client_id, admission.clean_start, serial).await;
+    let mut claim = claim.map_err(|_| refused(Refusal::Busy))?;
+    for ended in claim.ended.drain(..) {
+        ended.end(broker);
     }
+    broker.meters.connects.add(1);
+    Ok((admission, Box::new(claim)))
 }
 
-async fn say_last<S: AsyncWrite + Unpin>(stream: &mut S, out: &mut BytesMut) -> std::io::Result<()> {
-    stream.write_all_buf(out).await?;
-    stream.shutdown().await
+/// Says the last words, if the client still listens.
+async fn finish<S: AsyncWrite + Unpin>(output: &mut Output, stream: &mut S) {
+    let _ = timeout(FAREWELL_WAIT, poll_fn(|cx| output.poll_finish(Pin::new(stream), cx))).await;
 }
 
 /// A client that was let in.
 pub(crate) struct Session {
     broker: Arc<Broker>,
     admission: Admission,
-    /// The number under which its messages pass the router.
-    serial: u64,
-    link: Link,
-    out: BytesMut,
-    subscriptions: Subscriptions,
-    window: Window,
+    /// What outlives the connection.
+    kept: Kept,
+    /// The client goes on with a former session.
+    resumed: bool,
+    input: BytesMut,
+    output: Output,
     acks: Acks,
-    /// Answers to SUBSCRIBE and UNSUBSCRIBE that are given when the router has done it.
-    confirming: VecDeque<Confirmation>,
+    /// The topics that the client gave numbers to.
+    aliases: Vec<Bytes>,
     /// Retained messages still to be delivered.
     backlog: VecDeque<Backlog>,
-    /// Messages that QoS 0 subscriptions lost because the client was slow.
-    lost: u64,
     heard: Instant,
     /// Since when something waits that the client does not take.
     stalled: Option<Instant>,
 }
 
 impl Session {
-    fn new(broker: Arc<Broker>, admission: Admission, link: Link) -> Self {
-        let serial = broker.next_serial();
-        let window = Window::new(admission.inflight);
+    fn new(broker: Arc<Broker>, admission: Admission, claim: &Claim, input: BytesMut) -> Self {
+        let kept = Kept::new(Arc::clone(&claim.inbox), admission.deliveries);
         Self {
             broker,
-            serial,
-            link,
-            window,
             admission,
-            out: BytesMut::new(),
-            subscriptions: Subscriptions::default(),
+            kept,
+            resumed: false,
+            input,
+            output: Output::default(),
             acks: Acks::default(),
-            confirming: VecDeque::new(),
+            aliases: Vec::new(),
             backlog: VecDeque::new(),
-            lost: 0,
             heard: Instant::now(),
             stalled: None,
         }
     }
 
-    async fn run<S>(mut self, mut claim: Claim, stream: S, mut input: BytesMut, peer: SocketAddr)
+    async fn run<S>(mut self, mut claim: ClaimedSession, mut stream: S, peer: SocketAddr)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        let (mut reader, mut writer) = tokio::io::split(stream);
-        let close = match self.talk(&mut claim, &mut reader, &mut writer, &mut input).await {
+        if let Some(former) = claim.resumed.take() {
+            self.resume(former);
+        }
+        let close = match self.talk(&mut stream).await {
             Err(close) => close,
             Ok(never) => match never {},
         };
@@ -172,88 +190,117 @@ impl Session {
             true => tracing::warn!(%peer, client, reason = %close, "a session was closed"),
             false => tracing::debug!(%peer, client, reason = %close, "disconnected"),
         }
-        self.end(&close, &mut writer).await;
-        // The client id is free for the next connection when the will is out and the link is closed.
-        drop(self);
-        drop(claim);
+        Box::pin(self.end(close, claim, stream)).await;
     }
 
-    async fn talk<S>(
-        &mut self,
-        claim: &mut Claim,
-        reader: &mut ReadHalf<S>,
-        writer: &mut WriteHalf<S>,
-        input: &mut BytesMut,
-    ) -> Result<std::convert::Infallible, Close>
+    /// Goes on where the client left, as far as it still may.
+    fn resume(&mut self, mut former: Kept) {
+        former.will = None;
+        former.window.resume(self.admission.deliveries);
+        former.subscriptions.retain(|filter| {
+            let may = self.admission.role.may_subscribe(filter);
+            if !may {
+                self.broker.subscribers.unsubscribe(filter, &former.inbox);
+            }
+            may
+        });
+        self.kept = former;
+        self.resumed = true;
+    }
+
+    async fn talk<S>(&mut self, stream: &mut S) -> Result<Infallible, Close>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
-        self.send(self.admission.connack(&self.broker.limits))?;
-        let mut check = std::pin::pin!(sleep_until(self.next_check()));
+        self.send(self.admission.connack(self.resumed, &self.broker.limits))?;
+        let mut alarm = pin!(sleep_until(self.deadline()));
         loop {
             self.acknowledge()?;
-            self.handle_frames(input)?;
-            self.deliver_backlog()?;
+            self.handle_frames()?;
+            self.deliver()?;
             self.note_stall();
-            tokio::select! {
-                farewell = claim.farewell() => return Err(farewell.into()),
-                got = read_more(reader, input), if self.reads() => {
-                    read(got)?;
-                    self.heard = Instant::now();
-                }
-                written = writer.write_buf(&mut self.out), if !self.out.is_empty() => {
-                    written.map_err(Close::Lost)?;
-                    self.shrink();
-                }
-                passed = self.link.next(), if self.takes() => {
-                    self.take(passed?)?;
-                    while self.takes() && let Some(passed) = self.link.try_next() {
-                        self.take(passed?)?;
-                    }
-                }
-                () = self.acks.ready() => {}
-                () = std::future::ready(()), if self.takes() && !self.backlog.is_empty() => {}
-                () = &mut check => {
-                    self.check_alive()?;
-                    check.as_mut().reset(self.next_check());
-                }
+            let deadline = self.deadline();
+            if deadline < alarm.deadline() {
+                alarm.as_mut().reset(deadline);
             }
+            poll_fn(|cx| self.poll_event(cx, stream, alarm.as_mut())).await?;
         }
     }
 
-    fn handle_frames(&mut self, input: &mut BytesMut) -> Result<(), Close> {
-        while self.reads()
-            && let Some(frame) = next_frame(input, self.broker.limits.packet_bytes)?
+    /// Writes what waits, and is ready when there is something else to do.
+    fn poll_event<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+        mut alarm: Pin<&mut Sleep>,
+    ) -> Poll<Result<(), Close>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let was_full = self.output.is_full();
+        if let Poll::Ready(written) = self.output.poll_write(Pin::new(stream), cx) {
+            self.broker.meters.bytes_out.add(written.map_err(Close::Lost)? as u64);
+        }
+        let room = was_full && !self.output.is_full();
+        if room || (!self.backlog.is_empty() && self.takes()) || self.acks.poll_ready(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        match self.kept.inbox.poll_call(cx, self.takes()) {
+            Poll::Ready(Call::Mail) => return Poll::Ready(Ok(())),
+            Poll::Ready(Call::Overflow(lost)) => return Poll::Ready(Err(Close::Slow(lost))),
+            Poll::Ready(Call::Farewell(farewell)) => return Poll::Ready(Err(farewell.into())),
+            Poll::Pending => {}
+        }
+        if self.poll_input(cx, stream)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            self.check_alive()?;
+            alarm.as_mut().reset(self.deadline());
+        }
+        Poll::Pending
+    }
+
+    /// Ready when more has come, or may be read again.
+    fn poll_input<S>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<Result<(), Close>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        if !self.has_room() {
+            return Poll::Pending;
+        }
+        if !self.broker.router.flow.has_room() {
+            return self.broker.router.flow.poll_room(cx).map(Ok);
+        }
+        poll_read(stream, &mut self.input, cx).map(|read| {
+            self.broker.meters.bytes_in.add(read.map_err(Close::Lost)? as u64);
+            self.heard = Instant::now();
+            Ok(())
+        })
+    }
+
+    fn handle_frames(&mut self) -> Result<(), Close> {
+        while self.has_room()
+            && self.broker.router.flow.has_room()
+            && let Some(frame) = next_frame(&mut self.input, self.broker.limits.packet_bytes)?
         {
             let packet = self.admission.version.read(frame)?;
             self.handle(packet)?;
         }
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
         Ok(())
     }
 
-    /// Whether anything more may be read: there is room for the answers.
-    fn reads(&self) -> bool {
-        let inflight = usize::from(self.broker.limits.inflight);
-        self.out.len() < OUT_BYTES && self.acks.len() < inflight && self.confirming.len() < inflight
+    /// Whether there is room for the answers to what would be read.
+    fn has_room(&self) -> bool {
+        !self.output.is_full() && self.acks.len() < usize::from(self.broker.limits.inflight)
     }
 
     /// Whether another message may be taken for the client.
     fn takes(&self) -> bool {
-        self.out.len() < OUT_BYTES && !self.window.is_full()
-    }
-
-    fn take(&mut self, passed: Option<Delivery>) -> Result<(), Close> {
-        match passed {
-            Some(delivery) => self.deliver_live(delivery),
-            None => self.confirm(),
-        }
-    }
-
-    /// Gives back the room of a long message when it is out.
-    fn shrink(&mut self) {
-        if self.out.is_empty() && self.out.capacity() > OUT_BYTES {
-            self.out = BytesMut::new();
-        }
+        !self.output.is_full() && !self.kept.window.is_full()
     }
 
     fn note_stall(&mut self) {
@@ -265,57 +312,60 @@ impl Session {
         }
     }
 
-    fn next_check(&self) -> Instant {
-        let often = CHECK_EVERY.min(self.broker.limits.stall_wait);
+    /// When the client has been silent, or stalled, for too long.
+    fn deadline(&self) -> Instant {
         let silent = self.admission.silence.map(|silence| self.heard + silence);
-        let next = Instant::now() + often;
-        silent.map_or(next, |silent| next.min(silent))
+        let stalled = self.stalled.map(|stalled| stalled + self.broker.limits.stall_wait);
+        silent.into_iter().chain(stalled).min().unwrap_or_else(|| Instant::now() + FAR)
     }
 
     fn check_alive(&self) -> Result<(), Close> {
-        let since = |then: Instant| then.elapsed();
-        if self.admission.silence.is_some_and(|silence| since(self.heard) >= silence) {
+        if self.admission.silence.is_some_and(|silence| self.heard.elapsed() >= silence) {
             return Err(Close::Silent);
         }
-        if self.stalled.is_some_and(|stalled| since(stalled) >= self.broker.limits.stall_wait) {
+        if self.stalled.is_some_and(|stalled| stalled.elapsed() >= self.broker.limits.stall_wait) {
             return Err(Close::Stalled);
         }
         Ok(())
     }
 
-    /// Puts a packet behind what waits for the socket; false if it is longer than the client takes.
-    fn send(&mut self, packet: Packet) -> Result<bool, Close> {
-        let before = self.out.len();
-        self.admission.version.write(packet, &mut self.out)?;
-        let fits = self.out.len() - before <= self.admission.packet_bytes;
-        if !fits {
-            self.out.truncate(before);
+    /// Puts a packet behind what waits for the socket, unless it is longer than the client takes.
+    fn send(&mut self, packet: Packet) -> Result<(), Close> {
+        let tail = self.output.tail();
+        let before = tail.len();
+        self.admission.version.write(packet, tail)?;
+        if tail.len() - before > self.admission.packet_bytes {
+            tail.truncate(before);
         }
-        Ok(fits)
+        Ok(())
     }
 
-    /// Publishes the will if it is due, and says goodbye to whoever still listens.
-    async fn end<S: AsyncWrite + Unpin>(&mut self, close: &Close, writer: &mut S) {
-        if let Some(will) = self.admission.will.take().filter(|_| close.publishes_will())
-            && let Err(refused) = self.pass_on(will)
-        {
-            let client = self.admission.client_id.as_str();
-            tracing::warn!(client, reason = %refused, "a will was not published");
+    /// Publishes the will or keeps it, says goodbye, and keeps the session or ends it. The client id is free for the
+    /// next connection when that is done.
+    async fn end<S: AsyncWrite + Unpin>(mut self, close: Close, claim: ClaimedSession, mut stream: S) {
+        close.refused().inspect(|what| self.broker.meters.refused(*what).add(1));
+        if let Close::Left { session_expiry_s: Some(changed), .. } = &close {
+            self.admission.session_expiry_s = *changed;
         }
-        if matches!(close, Close::Lost(_)) {
-            return;
+        let expiry_s = self.admission.session_expiry_s;
+        self.kept.will = self.admission.will.take().filter(|_| close.publishes_will());
+        let waits = |will: &mut crate::admission::Will| expiry_s > 0 && !will.delay.is_zero();
+        if let Some(will) = self.kept.will.take_if(|will| !waits(will)) {
+            kept::publish_will(&self.broker, will);
         }
-        if let Some(disconnect) = close.disconnect(self.admission.version) {
-            let _ = self.send(disconnect);
+        if !matches!(close, Close::Lost(_)) {
+            if let Some(disconnect) = close.disconnect(self.admission.version) {
+                let _ = self.send(disconnect);
+            }
+            finish(&mut self.output, &mut stream).await;
         }
-        let _ = timeout(FAREWELL_WAIT, say_last(writer, &mut self.out)).await;
+        if expiry_s == 0 {
+            return self.kept.end(&self.broker);
+        }
+        self.kept.absence = self.broker.next_serial();
+        self.kept.inbox.detach();
+        self.kept.pass_on_shared(&self.broker, true);
+        self.kept.watch(&self.broker, &self.admission.client_id, expiry_s);
+        claim.keep(self.kept);
     }
-}
-
-async fn read_more<S>(reader: &mut ReadHalf<S>, input: &mut BytesMut) -> std::io::Result<usize>
-where
-    S: AsyncRead,
-{
-    input.reserve(READ_BYTES);
-    reader.read_buf(input).await
 }

@@ -1,13 +1,15 @@
-//! What a client is sent: live messages from the router, and the retained ones that it subscribed to.
+//! What a client is sent: what it has not acknowledged, what waits for it, and the retained messages that it
+//! subscribed to.
 
-use rumqttd::protocol::{Packet, PublishProperties, QoS};
+use rumqttd::protocol::QoS;
 
 use super::Session;
-use super::subscriptions::{MinOf, Subscription};
 use crate::close::Close;
-use crate::message::{Delivery, Message};
-use crate::packet::{Version, publish};
-use crate::retained::now_ms;
+use crate::inbox::Delivery;
+use crate::message::now_us;
+use crate::meters::Dropped;
+use crate::packet::PublishHead;
+use crate::subscribers::{Options, min_qos};
 
 /// Retained messages that are looked up at a time.
 const PAGE: usize = 64;
@@ -15,61 +17,48 @@ const PAGE: usize = 64;
 /// Retained messages of one subscription, still to be delivered.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    pub(super) subscription: usize,
+    pub(super) filter: Box<str>,
+    pub(super) options: Options,
     /// The last topic that was delivered.
     pub(super) after: Option<String>,
 }
 
 impl Session {
-    pub(super) fn deliver_live(&mut self, delivery: Delivery) -> Result<(), Close> {
-        let Delivery { message, subscription, offset } = delivery;
-        // A subscription that has just ended.
-        let Some(subscription) = self.subscriptions.get_mut(subscription) else { return Ok(()) };
-        let lost = subscription.lost_before(offset);
-        let subscription = subscription.clone();
-        if lost > 0 {
-            self.note_loss(&subscription, lost)?;
+    /// Takes what there is while the client does.
+    pub(super) fn deliver(&mut self) -> Result<(), Close> {
+        while self.takes()
+            && let Some((pkid, delivery)) = self.kept.window.take_again()
+        {
+            self.write_publish(&delivery, pkid, true);
         }
-        if subscription.no_local && message.publisher == self.serial {
-            return Ok(());
+        let now_us = now_us();
+        while self.takes()
+            && let Some(delivery) = self.kept.inbox.pop()
+        {
+            let took_us = now_us.saturating_sub(delivery.message.received_us());
+            self.broker.meters.latency.note(std::time::Duration::from_micros(took_us));
+            self.deliver_one(&delivery)?;
         }
-        let retain = subscription.retain_as_published && message.retain;
-        self.deliver(&subscription, message, retain)
-    }
-
-    /// With QoS 1 a loss must not go unnoticed: the client has to come again. With QoS 0 it is borne.
-    fn note_loss(&mut self, subscription: &Subscription, lost: u64) -> Result<(), Close> {
-        if subscription.qos != QoS::AtMostOnce {
-            return Err(Close::Slow(lost));
-        }
-        if self.lost == 0 {
-            let (client, filter) = (self.admission.client_id.as_str(), subscription.filter.as_str());
-            tracing::warn!(client, filter, lost, "a slow reader loses messages");
-        }
-        self.lost += lost;
-        Ok(())
+        self.deliver_backlog()
     }
 
     /// Delivers a page of retained messages, and forgets a backlog that is through.
-    pub(super) fn deliver_backlog(&mut self) -> Result<(), Close> {
+    fn deliver_backlog(&mut self) -> Result<(), Close> {
         if !self.takes() {
             return Ok(());
         }
         let Some(mut backlog) = self.backlog.pop_front() else { return Ok(()) };
-        let Some(subscription) = self.subscriptions.get_mut(backlog.subscription).cloned() else {
-            return Ok(());
-        };
-        let page = self.broker.retained.page(&subscription.filter, backlog.after.as_deref(), PAGE);
+        let page = self.broker.retained.page(&backlog.filter, backlog.after.as_deref(), PAGE);
         let mut through = page.len() < PAGE;
-        for stored in page {
+        for message in page {
             if !self.takes() {
                 through = false;
                 break;
             }
-            backlog.after = Some(stored.message.topic().to_owned());
-            if let Some(message) = stored.unexpired(now_ms()) {
-                self.deliver(&subscription, message, true)?;
-            }
+            backlog.after = Some(message.topic().to_owned());
+            let qos = min_qos(backlog.options.qos, message.qos());
+            let identifiers = backlog.options.identifier.into_iter().collect();
+            self.deliver_one(&Delivery { message, qos, retain: true, identifiers, share: None })?;
         }
         if !through {
             self.backlog.push_front(backlog);
@@ -77,37 +66,48 @@ impl Session {
         Ok(())
     }
 
-    fn deliver(&mut self, subscription: &Subscription, message: Message, retain: bool) -> Result<(), Close> {
-        if !self.admission.role.may_receive(message.topic()) {
+    fn deliver_one(&mut self, delivery: &Delivery) -> Result<(), Close> {
+        if !self.admission.role.may_receive(delivery.message.topic()) {
             return Ok(());
         }
-        let qos = message.qos.min_of(subscription.qos);
-        let pkid = match qos {
-            QoS::AtMostOnce => Some(0),
-            _ => self.window.take(),
+        let pkid = match delivery.qos {
+            QoS::AtMostOnce => 0,
+            _ => self
+                .kept
+                .window
+                .take(delivery)
+                .ok_or(Close::Protocol("no acknowledgement of 65,535 messages"))?,
         };
-        let pkid = pkid.ok_or(Close::Protocol("more acknowledgements than messages"))?;
-        let properties = self.properties_for(subscription, message.properties);
-        let packet = publish(qos, pkid, retain, message.topic, message.payload);
-        if !self.send(Packet::Publish(packet, properties))? {
-            // Longer than the client takes: as the standard says, it counts as delivered.
-            self.window.release(pkid);
-        }
+        self.write_publish(delivery, pkid, false);
         Ok(())
     }
 
-    /// MQTT 3.1.1 has no properties. In MQTT 5 the numbers of the router's subscriptions give way to the client's.
-    fn properties_for(
-        &self,
-        subscription: &Subscription,
-        properties: Option<PublishProperties>,
-    ) -> Option<PublishProperties> {
-        if self.admission.version == Version::V4 {
-            return None;
+    /// Writes a PUBLISH. One that has expired, or is longer than the client takes, counts as delivered.
+    fn write_publish(&mut self, delivery: &Delivery, pkid: u16, dup: bool) {
+        let message = &delivery.message;
+        let version = self.admission.version;
+        let Ok(expiry_s) = message.left_s(now_us()) else { return self.leave_out(pkid, Dropped::Expired) };
+        let head = PublishHead {
+            qos: delivery.qos,
+            pkid,
+            dup,
+            retain: delivery.retain,
+            topic: message.topic(),
+            expiry_s,
+            identifiers: &delivery.identifiers,
+            properties: message.properties(),
+            payload_bytes: message.payload().len(),
+        };
+        if head.packet_bytes(version) > self.admission.packet_bytes {
+            return self.leave_out(pkid, Dropped::TooLong);
         }
-        let mut properties = properties.unwrap_or_default();
-        properties.subscription_identifiers.clear();
-        properties.subscription_identifiers.extend(subscription.identifier);
-        Some(properties)
+        head.write(version, self.output.tail());
+        self.output.put_payload(message);
+        self.broker.meters.messages_out.add(1);
+    }
+
+    fn leave_out(&mut self, pkid: u16, why: Dropped) {
+        self.kept.window.release(pkid);
+        self.broker.meters.dropped(why).add(1);
     }
 }

@@ -1,67 +1,149 @@
-//! Packet ids of QoS 1 messages on their way to a client, acknowledged in any order.
+//! QoS 1 messages on their way to a client, acknowledged in any order.
+//!
+//! They outlive the connection, with their packet ids: to a client that comes back they are sent again, in their
+//! order and as duplicates, before anything new.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, VecDeque};
+
+use rumqttd::protocol::QoS;
+
+use crate::inbox::Delivery;
 
 #[derive(Debug)]
 pub(crate) struct Window {
-    in_use: BTreeSet<u16>,
+    /// With the place of each in the order in which they were sent.
+    unacked: BTreeMap<u16, (u64, Delivery)>,
+    /// Those that this connection has not yet sent.
+    again: VecDeque<u16>,
     last: u16,
+    sent: u64,
     max: u16,
 }
 
 impl Window {
     pub(crate) fn new(max: u16) -> Self {
-        Self { in_use: BTreeSet::new(), last: 0, max }
+        Self { unacked: BTreeMap::new(), again: VecDeque::new(), last: 0, sent: 0, max }
+    }
+
+    /// For a client that came back, with what it takes now.
+    pub(crate) fn resume(&mut self, max: u16) {
+        let mut order: Vec<_> = self.unacked.iter().map(|(pkid, (place, _))| (*place, *pkid)).collect();
+        order.sort_unstable();
+        self.again = order.into_iter().map(|(_, pkid)| pkid).collect();
+        self.max = max;
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.in_use.len() >= usize::from(self.max)
+        self.unacked.len() - self.again.len() >= usize::from(self.max)
     }
 
-    /// A packet id that is not in use, never 0; nothing if the window is full.
-    pub(crate) fn take(&mut self) -> Option<u16> {
-        if self.is_full() {
+    /// The next one to be sent again.
+    pub(crate) fn take_again(&mut self) -> Option<(u16, Delivery)> {
+        let pkid = self.again.pop_front()?;
+        let (_, delivery) = self.unacked.get(&pkid)?;
+        Some((pkid, delivery.clone()))
+    }
+
+    /// Keeps a message under a packet id that is not in use, never 0; nothing if there is none.
+    pub(crate) fn take(&mut self, delivery: &Delivery) -> Option<u16> {
+        if self.unacked.len() >= usize::from(u16::MAX) {
             return None;
         }
-        // A window that is not full has a free id, so this ends.
+        // There is a free id, so this ends.
         loop {
             self.last = self.last.checked_add(1).unwrap_or(1);
-            if self.in_use.insert(self.last) {
-                return Some(self.last);
+            if !self.unacked.contains_key(&self.last) {
+                break;
             }
         }
+        self.sent += 1;
+        self.unacked.insert(self.last, (self.sent, delivery.clone()));
+        Some(self.last)
     }
 
     /// Frees an id; one that is not in use is no matter, as the client may repeat itself.
     pub(crate) fn release(&mut self, pkid: u16) {
-        self.in_use.remove(&pkid);
+        if self.unacked.remove(&pkid).is_some() && !self.again.is_empty() {
+            self.again.retain(|other| *other != pkid);
+        }
+    }
+
+    /// Takes out what came through a shared subscription.
+    pub(crate) fn take_shared(&mut self) -> Vec<Delivery> {
+        let shared = |(_, (_, delivery)): &(u16, (u64, Delivery))| delivery.share.is_some();
+        let (shared, own): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unacked).into_iter().partition(shared);
+        self.unacked = own.into_iter().collect();
+        self.again.retain(|pkid| self.unacked.contains_key(pkid));
+        shared
+            .into_iter()
+            .map(|(_, (_, delivery))| delivery)
+            .filter(|left| left.qos != QoS::AtMostOnce)
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    fn delivery() -> Delivery {
+        crate::inbox::delivery("a", QoS::AtLeastOnce)
+    }
 
     #[test]
     fn ids_are_never_zero_nor_in_use_and_acknowledged_in_any_order() {
         let mut window = Window::new(3);
-        assert_eq!(
-            [window.take(), window.take(), window.take(), window.take()],
-            [Some(1), Some(2), Some(3), None]
-        );
+        let take = |window: &mut Window| window.take(&delivery());
+        assert_eq!([take(&mut window), take(&mut window), take(&mut window)], [Some(1), Some(2), Some(3)]);
+        assert!(window.is_full());
         window.release(2);
         window.release(2);
         window.release(9);
-        assert_eq!([window.take(), window.take()], [Some(4), None]);
+        assert!(!window.is_full());
+        assert_eq!(take(&mut window), Some(4));
         window.last = u16::MAX;
         window.release(3);
-        assert_eq!(window.take(), Some(2), "0 is skipped, and 1 is in use");
+        assert_eq!(take(&mut window), Some(2), "0 is skipped, and 1 is in use");
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_is_sent_again_in_its_order_and_no_more_than_the_client_takes() {
+        let mut window = Window::new(10);
+        window.last = u16::MAX - 2;
+        for name in ["a", "b", "c", "d"] {
+            window.take(&crate::inbox::delivery(name, QoS::AtLeastOnce));
+        }
+        window.release(u16::MAX);
+        window.resume(2);
+        let mut again =
+            || window.take_again().map(|(pkid, delivery)| (pkid, delivery.message.topic().to_owned()));
+        assert_eq!(again(), Some((u16::MAX - 1, "a".into())));
+        assert_eq!(again(), Some((1, "c".into())));
+        assert!(window.is_full());
+        window.release(2);
+        assert_eq!(
+            window.take_again().map(|(pkid, _)| pkid),
+            None,
+            "it was acknowledged before it was sent again"
+        );
+    }
+
+    #[test]
+    fn what_is_a_groups_is_taken_out_alone() {
+        let mut window = Window::new(10);
+        window.take(&delivery());
+        window.take(&Delivery { share: Some(Arc::from("$share/g/a")), ..delivery() });
+        assert_eq!(window.take_shared().len(), 1);
+        assert_eq!((window.unacked.len(), window.take_shared().len()), (1, 0));
     }
 
     #[test]
     fn the_largest_window_fills_and_ends() {
         let mut window = Window::new(u16::MAX);
-        assert!((0..u16::MAX).all(|_| window.take().is_some()));
-        assert_eq!(window.take(), None);
+        assert!((0..u16::MAX).all(|_| window.take(&delivery()).is_some()));
+        assert!(window.is_full());
+        assert_eq!(window.take(&delivery()), None);
     }
 }

@@ -40,12 +40,21 @@ pub struct Connect {
     pub properties: Vec<u8>,
     /// Topic, payload, QoS, retain.
     pub will: Option<(Vec<u8>, Vec<u8>, u8, bool)>,
+    pub will_properties: Vec<u8>,
 }
 
 impl Connect {
     pub fn new(version: u8, id: &str) -> Self {
         let id = id.as_bytes().to_vec();
-        Self { version, id, clean: true, keep_alive_s: 0, properties: Vec::new(), will: None }
+        Self {
+            version,
+            id,
+            clean: true,
+            keep_alive_s: 0,
+            properties: Vec::new(),
+            will: None,
+            will_properties: Vec::new(),
+        }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -57,7 +66,7 @@ impl Connect {
         body.extend(properties(&self.properties));
         body.extend(text(&self.id));
         if let Some((topic, payload, _, _)) = &self.will {
-            body.extend(properties(&[]));
+            body.extend(properties(&self.will_properties));
             body.extend(text(topic));
             body.extend(text(payload));
         }

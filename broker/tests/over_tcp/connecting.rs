@@ -15,15 +15,15 @@ fn with_will(version: u8) -> Connect {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connack_says_what_there_is_not() {
+async fn a_connack_says_what_there_is() {
     let served = serve(Limits::default()).await;
     let asking = Connect { properties: vec![17, 0, 0, 0, 60], ..Connect::new(V5, "") };
     let (_, connack) = Client::connect_with(served.address, asking).await;
     let has = |part: &[u8]| connack.windows(part.len()).any(|window| window == part);
     assert_eq!(connack[..2], [0, 0]);
-    assert!(has(&[17, 0, 0, 0, 0]), "session expiry 0");
     assert!(has(&[36, 1]), "maximum QoS 1");
-    assert!(has(&[42, 0]), "no shared subscriptions");
+    assert!(has(&[34, 0, 16]), "sixteen topic aliases");
+    assert!(has(&[19, 0x0e, 0x10]), "a keep-alive of an hour, as it asked for none");
     assert!(has(b"assigned-"), "an assigned client id");
     let (_, connack) =
         Client::connect_with(served.address, Connect { clean: false, ..Connect::new(V4, "x") }).await;

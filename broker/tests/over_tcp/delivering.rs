@@ -79,7 +79,7 @@ async fn a_message_arrives_at_the_smaller_qos_of_publish_and_subscription() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn qos_2_and_topic_aliases_end_the_session() {
+async fn qos_2_ends_the_session() {
     let served = serve(Limits::default()).await;
     for (version, reason) in [(V4, None), (V5, Some(0x9b))] {
         let mut edge = Client::connect(served.address, version, "edge-e1").await;
@@ -87,10 +87,37 @@ async fn qos_2_and_topic_aliases_end_the_session() {
         edge.send(&bytes).await;
         assert_eq!(edge.closed().await, reason);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_alias_stands_for_its_topic_and_one_that_means_nothing_ends_the_session() {
+    let served = serve(Limits { topic_aliases: 2, ..Limits::default() }).await;
+    let mut reader = Client::connect(served.address, V5, "center-c1").await;
+    reader.subscribe("fleet/v1/edge/e1/#", 1).await;
     let mut edge = Client::connect(served.address, V5, "edge-e1").await;
-    let bytes = edge.publish_bytes(WANT, b"x", 1, false, &[35, 0, 1]);
-    edge.send(&bytes).await;
-    assert_eq!(edge.closed().await, Some(0x94));
+    let status = "fleet/v1/edge/e1/status";
+    for (i, (topic, alias, meant)) in [
+        (WANT, 1, WANT),
+        ("", 1, WANT),
+        (status, 2, status),
+        ("", 1, WANT),
+        (status, 1, status),
+        ("", 1, status),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(edge.publish(topic, &[i as u8], false, &[35, 0, alias]).await, Some(0));
+        let received = reader.received().await;
+        assert_eq!((received.topic.as_str(), received.payload), (meant, vec![i as u8]));
+        assert!(received.properties.is_empty(), "it is no alias towards others");
+    }
+    for (topic, alias, reason) in [("", 2, 0x94), (WANT, 0, 0x94), (WANT, 3, 0x94)] {
+        let mut edge = Client::connect(served.address, V5, "edge-e1").await;
+        let bytes = edge.publish_bytes(topic, b"x", 1, false, &[35, 0, alias]);
+        edge.send(&bytes).await;
+        assert_eq!(edge.closed().await, Some(reason), "{topic} {alias}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +229,7 @@ async fn a_reader_that_takes_nothing_is_closed_and_nobody_waits_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_at_qos_1_is_closed_when_messages_for_it_are_lost_and_not_left_in_the_dark() {
-    let served = serve(Limits::default()).await;
+    let served = serve(Limits { queue_messages: 500, ..Limits::default() }).await;
     let asking = Connect { properties: vec![33, 0, 1], ..Connect::new(V5, "center-c1") };
     let (mut reader, _) = Client::connect_with(served.address, asking).await;
     reader.subscribe("fleet/v1/edge/e1/#", 1).await;
@@ -223,18 +250,4 @@ async fn a_slow_reader_at_qos_1_is_closed_when_messages_for_it_are_lost_and_not_
         reader.acknowledge(u16::from_be_bytes([body[topic_end], body[topic_end + 1]])).await;
     }
     panic!("closed without a reason after {next} messages");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn beyond_the_limits_of_topics_and_filters_only_known_ones_are_taken() {
-    let served = serve(Limits { topics: 2, filters: 1, ..Limits::default() }).await;
-    let mut edge = Client::connect(served.address, V5, "edge-e1").await;
-    let names = ["a", "b", "c", "a"].map(|name| format!("fleet/v1/edge/e1/request/{name}"));
-    for (name, code) in names.iter().zip([0, 0, 0x97, 0]) {
-        assert_eq!(edge.publish(name, b"x", false, &[]).await, Some(code), "{name}");
-    }
-    let filters = ["fleet/v1/catalog/#", "fleet/v1/gate/#", "fleet/v1/catalog/#"];
-    for (filter, code) in filters.into_iter().zip([1, 0x97, 1]) {
-        assert_eq!(edge.subscribe(filter, 1).await, code, "{filter}");
-    }
 }

@@ -61,17 +61,17 @@ async fn a_busy_subscriber_may_leave() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_of_a_shared_group_may_leave_with_unacknowledged_messages() {
     let (served, mut bystander) = serve_bystander(Limits::default()).await;
-    for _ in 0..TIMES {
-        let lasting = Connect { properties: vec![17, 0, 0, 0, 99], ..Connect::new(V5, "center-shared") };
+    for i in 0..TIMES {
+        let lasting =
+            Connect { clean: i % 2 == 0, properties: vec![17, 0, 0, 0, 99], ..Connect::new(V5, "center-a") };
         let (mut client, _) = Client::connect_with(served.address, lasting).await;
-        assert_eq!(client.subscribe("$share/g/fleet/v1/edge/+/want", 1).await, 0x9e);
-        assert_eq!(client.subscribe("fleet/v1/edge/bystander/want", 1).await, 1);
+        assert_eq!(client.subscribe("$share/g/fleet/v1/edge/bystander/want", 1).await, 1);
         client.received_silently().await;
-        drop(client);
-        let lasting = Connect { clean: false, ..Connect::new(V4, "center-shared") };
-        let (mut client, connack) = Client::connect_with(served.address, lasting).await;
-        assert_eq!(connack, [0, 0], "no session is present");
-        assert_eq!(client.subscribe("$share/g/#", 1).await, 0x80);
+        match i % 3 {
+            0 => client.send(&[0xe0, 0]).await,
+            1 => client.send(&[0xe0, 7, 0, 5, 17, 0, 0, 0, 0]).await,
+            _ => {}
+        }
     }
     bystander.goes_on().await;
     bystander.finish().await;
@@ -187,9 +187,9 @@ async fn packets_that_no_client_may_send_end_the_session_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_that_the_router_would_choke_on_do_not_reach_it() {
     let (served, bystander) = serve_bystander(Limits::default()).await;
-    for (version, failed) in [(V4, [0x80; 5]), (V5, [0x8f, 0x8f, 0x8f, 0x8f, 0x9e])] {
+    for (version, failed) in [(V4, [0x80; 5]), (V5, [0x8f; 5])] {
         let mut client = Client::connect(served.address, version, "center-filters").await;
-        for (filter, code) in ["$SYS/#", "a#", "", "ä/#", "$share/g/a"].into_iter().zip(failed) {
+        for (filter, code) in ["$other/#", "a#", "", "ä/#", "$share/g"].into_iter().zip(failed) {
             assert_eq!(client.subscribe(filter, 0).await, code, "{filter}");
         }
         client

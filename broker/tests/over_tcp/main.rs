@@ -7,6 +7,7 @@ mod client;
 mod connecting;
 mod delivering;
 mod hostile;
+mod lasting;
 mod libraries;
 mod process;
 mod retaining;

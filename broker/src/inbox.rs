@@ -1,0 +1,306 @@
+//! What waits for one session, whether its client is connected or not.
+//!
+//! Bounded in messages and bytes. When it is full the oldest message of QoS 0 gives way; when there is none, the new
+//! message is refused. A connected client for which one of QoS 1 is refused is closed, so that it knows; one that is
+//! away has been away for too long. Both are counted.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use rumqttd::protocol::QoS;
+
+use crate::lock::lock;
+use crate::message::Message;
+use crate::meters::{Dropped, Meters};
+use crate::registry::Farewell;
+
+/// A queue that grew beyond this gives its room back when it is empty.
+const KEPT_MESSAGES: usize = 32;
+
+/// How much may wait in one inbox.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub messages: usize,
+    pub bytes: usize,
+}
+
+/// A message on its way to one client.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    pub message: Message,
+    pub qos: QoS,
+    pub retain: bool,
+    /// The client's numbers for the subscriptions that matched.
+    pub identifiers: Vec<u32>,
+    /// The shared subscription through which it came, as it was subscribed to.
+    pub share: Option<Arc<str>>,
+}
+
+/// Why a session should look up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// It has mail.
+    Mail,
+    /// So many messages of QoS 1 had to be refused.
+    Overflow(u64),
+    Farewell(Farewell),
+}
+
+/// A session as others see it.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    /// Tells sessions apart; later ones have higher numbers.
+    pub(crate) serial: u64,
+    bounds: Bounds,
+    meters: Arc<Meters>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Delivery>,
+    bytes: usize,
+    qos0: usize,
+    /// A client is connected.
+    attached: bool,
+    /// The client waits for mail, not just for a farewell.
+    hungry: bool,
+    waker: Option<Waker>,
+    overflow: u64,
+    farewell: Option<Farewell>,
+}
+
+impl Inbox {
+    pub(crate) fn new(serial: u64, bounds: Bounds, meters: Arc<Meters>) -> Self {
+        Self { serial, bounds, meters, state: Mutex::default() }
+    }
+
+    /// A client has come for what is here.
+    pub(crate) fn attach(&self) {
+        let mut state = lock(&self.state);
+        state.attached = true;
+        state.farewell = None;
+        state.overflow = 0;
+    }
+
+    /// It has left.
+    pub(crate) fn detach(&self) {
+        let mut state = lock(&self.state);
+        state.attached = false;
+        state.hungry = false;
+        state.waker = None;
+    }
+
+    /// Puts a message in, or gives it back if there is no room.
+    pub(crate) fn push(&self, delivery: Delivery) -> Result<(), Delivery> {
+        let mut state = lock(&self.state);
+        let bytes = delivery.message.size_bytes();
+        while !state.has_room(bytes, self.bounds) {
+            let Some(oldest) = state.take_oldest_qos0() else {
+                if delivery.qos != QoS::AtMostOnce && state.attached && delivery.share.is_none() {
+                    state.overflow += 1;
+                    let waker = state.waker.take();
+                    drop(state);
+                    waker.into_iter().for_each(Waker::wake);
+                }
+                return Err(delivery);
+            };
+            self.count_out(&oldest);
+            self.meters.dropped(Dropped::QueueFullQos0).add(1);
+        }
+        state.put(delivery);
+        self.meters.queued_messages.add(1);
+        self.meters.queued_bytes.add(bytes as u64);
+        let waker = if state.hungry { state.waker.take() } else { None };
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// The same, where a refusal is a loss.
+    pub(crate) fn push_or_drop(&self, delivery: Delivery) {
+        if let Err(refused) = self.push(delivery) {
+            let why = match refused.qos {
+                QoS::AtMostOnce => Dropped::QueueFullQos0,
+                _ => Dropped::QueueFullQos1,
+            };
+            self.meters.dropped(why).add(1);
+        }
+    }
+
+    /// The oldest message.
+    pub(crate) fn pop(&self) -> Option<Delivery> {
+        let mut state = lock(&self.state);
+        let delivery = state.queue.pop_front();
+        match &delivery {
+            Some(delivery) => {
+                state.took(delivery);
+                self.count_out(delivery);
+            }
+            None if state.queue.capacity() > KEPT_MESSAGES => state.queue = VecDeque::new(),
+            None => {}
+        }
+        delivery
+    }
+
+    /// How many wait for a client that is connected; nothing if none is.
+    pub(crate) fn load(&self) -> Option<usize> {
+        let state = lock(&self.state);
+        state.attached.then_some(state.queue.len())
+    }
+
+    /// Takes out what came through a shared subscription at QoS 1.
+    pub(crate) fn take_shared(&self) -> Vec<Delivery> {
+        let mut state = lock(&self.state);
+        let of_group = |delivery: &Delivery| delivery.share.is_some() && delivery.qos != QoS::AtMostOnce;
+        let (shared, own): (Vec<_>, Vec<_>) = state.queue.drain(..).partition(of_group);
+        for delivery in &shared {
+            state.took(delivery);
+            self.count_out(delivery);
+        }
+        state.queue = own.into();
+        shared
+    }
+
+    /// Tells the session to go.
+    pub(crate) fn call(&self, farewell: Farewell) {
+        let mut state = lock(&self.state);
+        state.farewell = Some(farewell);
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when the session should look up; for mail only if it is `hungry`.
+    pub(crate) fn poll_call(&self, cx: &Context<'_>, hungry: bool) -> Poll<Call> {
+        let mut state = lock(&self.state);
+        if let Some(farewell) = state.farewell {
+            return Poll::Ready(Call::Farewell(farewell));
+        }
+        if state.overflow > 0 {
+            return Poll::Ready(Call::Overflow(state.overflow));
+        }
+        if hungry && !state.queue.is_empty() {
+            return Poll::Ready(Call::Mail);
+        }
+        state.hungry = hungry;
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    fn count_out(&self, delivery: &Delivery) {
+        self.meters.queued_messages.sub(1);
+        self.meters.queued_bytes.sub(delivery.message.size_bytes() as u64);
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
+
+impl State {
+    /// A message always fits into an empty queue.
+    fn has_room(&self, bytes: usize, bounds: Bounds) -> bool {
+        self.queue.is_empty() || (self.queue.len() < bounds.messages && self.bytes + bytes <= bounds.bytes)
+    }
+
+    fn put(&mut self, delivery: Delivery) {
+        self.bytes += delivery.message.size_bytes();
+        self.qos0 += usize::from(delivery.qos == QoS::AtMostOnce);
+        self.queue.push_back(delivery);
+    }
+
+    fn took(&mut self, delivery: &Delivery) {
+        self.bytes -= delivery.message.size_bytes();
+        self.qos0 -= usize::from(delivery.qos == QoS::AtMostOnce);
+    }
+
+    fn take_oldest_qos0(&mut self) -> Option<Delivery> {
+        if self.qos0 == 0 {
+            return None;
+        }
+        let oldest = self.queue.iter().position(|delivery| delivery.qos == QoS::AtMostOnce)?;
+        let delivery = self.queue.remove(oldest)?;
+        self.took(&delivery);
+        Some(delivery)
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn delivery(name: &str, qos: QoS) -> Delivery {
+    let message = crate::message::sample(name, "");
+    Delivery { message, qos, retain: false, identifiers: Vec::new(), share: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox(messages: usize, bytes: usize) -> Inbox {
+        Inbox::new(1, Bounds { messages, bytes }, Arc::default())
+    }
+
+    fn push(inbox: &Inbox, name: &str, qos: QoS) -> bool {
+        inbox.push(delivery(name, qos)).is_ok()
+    }
+
+    fn names(inbox: &Inbox) -> Vec<String> {
+        std::iter::from_fn(|| inbox.pop()).map(|delivery| delivery.message.topic().to_owned()).collect()
+    }
+
+    fn poll(inbox: &Inbox, hungry: bool) -> Poll<Call> {
+        inbox.poll_call(&Context::from_waker(Waker::noop()), hungry)
+    }
+
+    #[test]
+    fn when_full_the_oldest_of_qos_0_give_way_and_then_the_new_is_refused() {
+        let inbox = inbox(3, usize::MAX);
+        let (zero, one) = (QoS::AtMostOnce, QoS::AtLeastOnce);
+        assert!(push(&inbox, "a", one) && push(&inbox, "b", zero) && push(&inbox, "c", zero));
+        assert!(push(&inbox, "d", one) && push(&inbox, "e", one));
+        assert!(!push(&inbox, "f", one) && !push(&inbox, "g", zero));
+        assert_eq!(inbox.meters.dropped(Dropped::QueueFullQos0).get(), 2);
+        assert_eq!(inbox.meters.queued_messages.get(), 3);
+        assert_eq!(names(&inbox), ["a", "d", "e"]);
+        assert_eq!((inbox.meters.queued_messages.get(), inbox.meters.queued_bytes.get()), (0, 0));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_but_one_message_always_fits() {
+        let one = delivery("x", QoS::AtLeastOnce).message.size_bytes();
+        let inbox = inbox(100, 2 * one);
+        assert!(push(&inbox, "a", QoS::AtLeastOnce) && push(&inbox, "b", QoS::AtLeastOnce));
+        assert!(!push(&inbox, "c", QoS::AtLeastOnce));
+        assert_eq!(names(&inbox), ["a", "b"]);
+        assert!(push(&inbox, &"long".repeat(100), QoS::AtLeastOnce));
+    }
+
+    #[test]
+    fn only_a_connected_client_is_told_that_one_of_qos_1_was_refused() {
+        let inbox = inbox(1, usize::MAX);
+        assert!(push(&inbox, "a", QoS::AtLeastOnce) && !push(&inbox, "b", QoS::AtLeastOnce));
+        inbox.attach();
+        assert_eq!(poll(&inbox, true), Poll::Ready(Call::Mail));
+        assert!(!push(&inbox, "c", QoS::AtMostOnce));
+        assert_eq!(poll(&inbox, false), Poll::Pending);
+        assert!(!push(&inbox, "d", QoS::AtLeastOnce));
+        assert_eq!(poll(&inbox, false), Poll::Ready(Call::Overflow(1)));
+        inbox.call(Farewell::Stopping);
+        assert_eq!(poll(&inbox, true), Poll::Ready(Call::Farewell(Farewell::Stopping)));
+    }
+
+    #[test]
+    fn an_inbox_that_is_dropped_takes_what_waits_off_the_meters() {
+        let meters = Arc::<Meters>::default();
+        let inbox = Inbox::new(1, Bounds { messages: 9, bytes: usize::MAX }, Arc::clone(&meters));
+        push(&inbox, "a", QoS::AtLeastOnce);
+        drop(inbox);
+        assert_eq!((meters.queued_messages.get(), meters.queued_bytes.get()), (0, 0));
+    }
+}

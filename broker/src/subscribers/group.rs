@@ -1,0 +1,70 @@
+//! A shared subscription: each message goes to one of those who joined.
+//!
+//! They take turns. Who has more than [`AHEAD`] messages before it is passed over while another has less, so a member
+//! that is stuck holds nothing up; who is not connected gets something only if nobody is. What a member leaves behind
+//! goes to another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Options, Subscriber, delivery};
+use crate::message::Message;
+
+/// Messages that wait for a member before others are preferred.
+pub(super) const AHEAD: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Group {
+    name: Box<str>,
+    /// The filter as it was subscribed to.
+    path: Arc<str>,
+    members: Vec<Subscriber>,
+    turn: AtomicUsize,
+}
+
+impl Group {
+    pub(super) fn new(name: &str, path: &str) -> Self {
+        Self { name: name.into(), path: path.into(), members: Vec::new(), turn: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn is(&self, name: &str) -> bool {
+        *self.name == *name
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(super) fn members(&mut self) -> &mut Vec<Subscriber> {
+        &mut self.members
+    }
+
+    /// Gives a message to the member who is best placed to take it, `leaving` excepted; false if nobody does.
+    pub(super) fn give(&self, message: &Message, number: u64, leaving: Option<u64>) -> bool {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(self.members.len()).unwrap_or(0);
+        let (after, first) = self.members.split_at(turn);
+        let mut able: Vec<(usize, &Subscriber)> = first
+            .iter()
+            .chain(after)
+            .filter(|member| member.since <= number && Some(member.inbox.serial) != leaving)
+            .map(|member| (member.burden(), member))
+            .collect();
+        able.sort_by_key(|(burden, _)| *burden);
+        able.iter().any(|(_, member)| {
+            let mut delivery = delivery(message, std::iter::once::<&Options>(&member.options));
+            delivery.share = Some(Arc::clone(&self.path));
+            member.inbox.push(delivery).is_ok()
+        })
+    }
+}
+
+impl Subscriber {
+    /// The less, the better placed.
+    fn burden(&self) -> usize {
+        match self.inbox.load() {
+            Some(waiting) if waiting < AHEAD => 0,
+            Some(waiting) => waiting,
+            None => usize::MAX,
+        }
+    }
+}

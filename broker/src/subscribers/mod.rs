@@ -1,0 +1,258 @@
+//! Who gets which message: all subscriptions in one tree, and the rules of a delivery.
+//!
+//! A session whose subscriptions overlap gets a message once, at the highest QoS of those that match and with all
+//! their identifiers. Of a shared group one member gets it: see [`group`]. A subscription holds from a number on (see
+//! [`crate::router`]): what was published before comes, if it is retained, from the retained messages alone.
+
+mod group;
+mod tree;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rumqttd::protocol::QoS;
+
+use crate::inbox::{Delivery, Inbox};
+use crate::lock::lock;
+use crate::message::Message;
+use crate::meters::{Dropped, Meters};
+use crate::router::Stamped;
+use crate::topic::Share;
+use tree::Tree;
+
+/// How a subscription is to be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub qos: QoS,
+    pub no_local: bool,
+    pub retain_as_published: bool,
+    /// The client's own number for it.
+    pub identifier: Option<u32>,
+}
+
+/// One subscription.
+#[derive(Debug, Clone)]
+struct Subscriber {
+    inbox: Arc<Inbox>,
+    options: Options,
+    /// The first message that it gets.
+    since: u64,
+}
+
+/// All subscriptions.
+#[derive(Default)]
+pub(crate) struct Subscribers {
+    tree: Mutex<Tree>,
+    meters: Arc<Meters>,
+}
+
+impl Subscribers {
+    pub(crate) fn new(meters: Arc<Meters>) -> Self {
+        Self { tree: Mutex::default(), meters }
+    }
+
+    /// Adds a subscription that holds from the message with this number on; one that is there keeps its place and
+    /// changes its options.
+    pub(crate) fn subscribe(&self, filter: &str, inbox: &Arc<Inbox>, options: Options, since: u64) {
+        let new = Subscriber { inbox: Arc::clone(inbox), options, since };
+        let mut tree = self.tree();
+        let added = match Share::of(filter) {
+            Some(share) => tree.at(share.filter).join_group(share.name, filter, new),
+            None => tree.at(filter).join(new),
+        };
+        self.meters.subscriptions.add(u64::from(added));
+    }
+
+    /// Ends a subscription. What is on its way through it still arrives.
+    pub(crate) fn unsubscribe(&self, filter: &str, inbox: &Inbox) {
+        let mut tree = self.tree();
+        let plain = Share::of(filter).map_or(filter, |share| share.filter);
+        let removed = tree.remove(plain, |spot| match Share::of(filter) {
+            Some(share) => spot.leave_group(share.name, inbox.serial),
+            None => spot.leave(inbox.serial),
+        });
+        self.meters.subscriptions.sub(u64::from(removed));
+    }
+
+    /// Hands a message to all who should get it.
+    pub(crate) fn deliver(&self, stamped: &Stamped) {
+        let Stamped { number, message } = stamped;
+        let tree = self.tree();
+        let spots = tree.matching(message.topic());
+        let gets = |subscriber: &&Subscriber| {
+            let own = subscriber.options.no_local && message.publisher() == subscriber.inbox.serial;
+            subscriber.since <= *number && !own
+        };
+        let mut found: Vec<&Subscriber> =
+            spots.iter().flat_map(|spot| &spot.subscribers).filter(gets).collect();
+        if spots.len() > 1 {
+            found.sort_by_key(|subscriber| subscriber.inbox.serial);
+        }
+        for of_one in found.chunk_by(|a, b| a.inbox.serial == b.inbox.serial) {
+            let Some(first) = of_one.first() else { continue };
+            first.inbox.push_or_drop(delivery(message, of_one.iter().map(|subscriber| &subscriber.options)));
+        }
+        for group in spots.iter().flat_map(|spot| &spot.groups) {
+            if !group.give(message, *number, None) {
+                self.meters.dropped(Dropped::NoMember).add(1);
+            }
+        }
+    }
+
+    /// Gives what a member of a shared group leaves behind to another one; false if nobody takes it.
+    pub(crate) fn pass_on(&self, left: &Delivery, leaving: &Inbox) -> bool {
+        let Some(share) = left.share.as_deref().and_then(Share::of) else { return false };
+        let tree = self.tree();
+        let group =
+            tree.get(share.filter).and_then(|spot| spot.groups.iter().find(|group| group.is(share.name)));
+        group.is_some_and(|group| group.give(&left.message, u64::MAX, Some(leaving.serial)))
+    }
+
+    fn tree(&self) -> MutexGuard<'_, Tree> {
+        lock(&self.tree)
+    }
+}
+
+/// What a client gets through one or several of its subscriptions.
+fn delivery<'a>(message: &Message, matching: impl Iterator<Item = &'a Options>) -> Delivery {
+    let (mut qos, mut retain, mut identifiers) = (QoS::AtMostOnce, false, Vec::new());
+    for options in matching {
+        qos = if options.qos > qos { options.qos } else { qos };
+        retain |= options.retain_as_published && message.retain();
+        identifiers.extend(options.identifier);
+    }
+    Delivery { message: message.clone(), qos: min_qos(qos, message.qos()), retain, identifiers, share: None }
+}
+
+/// The smaller of two QoS.
+pub(crate) fn min_qos(a: QoS, b: QoS) -> QoS {
+    if a < b { a } else { b }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbox::Bounds;
+    use crate::message::sample;
+
+    struct Lab {
+        subscribers: Subscribers,
+        number: u64,
+    }
+
+    impl Lab {
+        fn new() -> Self {
+            Self { subscribers: Subscribers::new(Arc::default()), number: 0 }
+        }
+
+        fn subscribe(&self, inbox: &Arc<Inbox>, filter: &str, options: Options) {
+            self.subscribers.subscribe(filter, inbox, options, self.number);
+        }
+
+        fn publish(&mut self, topic: &str) {
+            self.subscribers.deliver(&Stamped { number: self.number, message: sample(topic, "x") });
+            self.number += 1;
+        }
+    }
+
+    const PLAIN: Options =
+        Options { qos: QoS::AtLeastOnce, no_local: false, retain_as_published: false, identifier: None };
+
+    fn inbox(serial: u64) -> Arc<Inbox> {
+        let inbox = Inbox::new(serial, Bounds { messages: 1_000, bytes: usize::MAX }, Arc::default());
+        inbox.attach();
+        Arc::new(inbox)
+    }
+
+    fn count(inbox: &Inbox) -> usize {
+        std::iter::from_fn(|| inbox.pop()).count()
+    }
+
+    #[test]
+    fn overlapping_subscriptions_give_one_message_at_the_highest_qos_with_all_identifiers() {
+        let mut lab = Lab::new();
+        let (one, other) = (inbox(1), inbox(2));
+        lab.subscribe(&one, "a/#", Options { qos: QoS::AtMostOnce, identifier: Some(7), ..PLAIN });
+        lab.subscribe(&one, "a/b", Options { retain_as_published: true, identifier: Some(8), ..PLAIN });
+        lab.subscribe(&one, "#", Options { qos: QoS::AtMostOnce, ..PLAIN });
+        lab.subscribe(&other, "+/b", PLAIN);
+        lab.publish("a/b");
+        let got = one.pop().unwrap();
+        let mut identifiers = got.identifiers.clone();
+        identifiers.sort();
+        assert_eq!((got.qos, got.retain, identifiers), (QoS::AtLeastOnce, true, vec![7, 8]));
+        assert_eq!((count(&one), count(&other)), (0, 1));
+    }
+
+    #[test]
+    fn a_subscription_gets_neither_what_was_before_it_nor_what_is_its_own_unless_it_wants_to() {
+        let mut lab = Lab::new();
+        let (publisher, late) = (inbox(1), inbox(2));
+        lab.subscribe(&publisher, "a", Options { no_local: true, ..PLAIN });
+        lab.subscribers.subscribe("a", &late, PLAIN, 1);
+        lab.publish("a");
+        lab.publish("a");
+        assert_eq!((count(&publisher), count(&late)), (0, 1));
+    }
+
+    #[test]
+    fn subscribing_again_changes_the_options_and_unsubscribing_leaves_nothing_behind() {
+        let mut lab = Lab::new();
+        let one = inbox(1);
+        for filter in ["a/+", "$share/g/a/+"] {
+            lab.subscribe(&one, filter, PLAIN);
+            lab.subscribe(&one, filter, Options { qos: QoS::AtMostOnce, ..PLAIN });
+            lab.publish("a/b");
+            assert_eq!(one.pop().unwrap().qos, QoS::AtMostOnce, "{filter}");
+            assert_eq!((count(&one), lab.subscribers.meters.subscriptions.get()), (0, 1));
+            lab.subscribers.unsubscribe(filter, &one);
+            lab.subscribers.unsubscribe(filter, &one);
+            lab.publish("a/b");
+            assert_eq!((count(&one), lab.subscribers.meters.subscriptions.get()), (0, 0));
+            assert!(lab.subscribers.tree().is_empty());
+        }
+    }
+
+    #[test]
+    fn members_of_a_group_take_turns_and_another_group_gets_its_own() {
+        let mut lab = Lab::new();
+        let (one, two, lone, plain) = (inbox(1), inbox(2), inbox(3), inbox(4));
+        lab.subscribe(&one, "$share/g/a", PLAIN);
+        lab.subscribe(&two, "$share/g/a", PLAIN);
+        lab.subscribe(&lone, "$share/h/a", PLAIN);
+        lab.subscribe(&plain, "a", PLAIN);
+        (0..10).for_each(|_| lab.publish("a"));
+        assert_eq!([count(&one), count(&two), count(&lone), count(&plain)], [5, 5, 10, 10]);
+    }
+
+    #[test]
+    fn a_stuck_member_holds_nothing_up_and_what_it_leaves_goes_to_another() {
+        let mut lab = Lab::new();
+        let (stuck, quick) = (inbox(1), inbox(2));
+        lab.subscribe(&stuck, "$share/g/a", PLAIN);
+        lab.subscribe(&quick, "$share/g/a", PLAIN);
+        let mut taken = 0;
+        for _ in 0..500 {
+            lab.publish("a");
+            taken += count(&quick);
+        }
+        assert!(taken >= 500 - group::AHEAD, "{taken}");
+        let left = stuck.take_shared();
+        assert_eq!(left.len() + taken, 500);
+        assert!(left.iter().all(|left| lab.subscribers.pass_on(left, &stuck)));
+        assert_eq!(count(&quick) + taken, 500);
+        lab.subscribers.unsubscribe("$share/g/a", &quick);
+        assert!(!lab.subscribers.pass_on(&left[0], &stuck), "nobody is left");
+    }
+
+    #[test]
+    fn a_member_that_is_away_gets_a_message_only_if_none_is_there() {
+        let mut lab = Lab::new();
+        let (away, there) = (inbox(1), inbox(2));
+        away.detach();
+        lab.subscribe(&away, "$share/g/a", PLAIN);
+        lab.publish("a");
+        lab.subscribe(&there, "$share/g/a", PLAIN);
+        (0..5).for_each(|_| lab.publish("a"));
+        assert_eq!((count(&away), count(&there)), (1, 5));
+    }
+}
