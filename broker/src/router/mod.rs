@@ -86,21 +86,21 @@ enum Over {
 impl<D: FnMut(Stamped)> Carrier<D> {
     async fn run(mut self, mut rx: LinkRx) {
         loop {
-            match self.carry(&mut rx).await {
+            let replaced = match self.carry(&mut rx).await {
                 Over::Died => {
                     tracing::error!("the router has died and is replaced; nothing is lost");
-                    self.meters.router_deaths.add(1);
+                    &self.meters.router_deaths
                 }
                 Over::Spent => {
                     tracing::info!(
                         messages = self.messages_max,
                         "the router has carried its share and is replaced"
                     );
-                    self.meters.router_renewals.add(1);
                     // Its thread ends by nothing else.
                     self.flow.kill();
+                    &self.meters.router_renewals
                 }
-            }
+            };
             rx = loop {
                 match renew(&self.flow).await {
                     Ok(rx) => break rx,
@@ -110,6 +110,7 @@ impl<D: FnMut(Stamped)> Carrier<D> {
                     }
                 }
             };
+            replaced.add(1);
         }
     }
 
