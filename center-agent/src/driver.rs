@@ -264,6 +264,10 @@ fn heard(event: LinkEvent) -> Option<Input> {
             warn!(topic, error, "message not believed");
             None
         }
+        LinkEvent::Foreign { topic, .. } => {
+            tracing::warn!(topic, "a message of no known form is ignored");
+            None
+        }
         LinkEvent::Refused { topic, error } => {
             error!(topic, error, "the broker refuses what a center needs: look at its access rules");
             None

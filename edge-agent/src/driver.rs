@@ -17,7 +17,7 @@ use flotilla_schemas::{AppId, Artifact, Digest, ServiceId, Topic};
 use tokio::sync::mpsc;
 
 use crate::apps::{Apps, LoadOf, unreadable};
-use crate::equipment::Devices;
+use crate::equipment::Equipment;
 use crate::host::AppHost;
 use crate::log;
 use crate::shelf::{Shelf, ShelfError};
@@ -67,7 +67,7 @@ pub struct Driver {
     clock: Clock,
     store: Arc<Store>,
     apps: Apps,
-    devices: Arc<Devices>,
+    equipment: Arc<Equipment>,
     link: Link,
     inputs: mpsc::Sender<Input>,
     folder: PathBuf,
@@ -103,7 +103,7 @@ impl Driver {
         store: Arc<Store>,
         shelf: Shelf,
         apps: Apps,
-        devices: Devices,
+        equipment: Equipment,
         link: Link,
         inputs: mpsc::Sender<Input>,
         folder: PathBuf,
@@ -115,7 +115,7 @@ impl Driver {
             clock,
             store,
             apps,
-            devices: Arc::new(devices),
+            equipment: Arc::new(equipment),
             link,
             inputs,
             folder,
@@ -229,6 +229,8 @@ impl Driver {
                 self.apps.load(LoadOf { load, app, code, grants, limits }, host);
             }
             Effect::Call { call, app, operation, args } => self.apps.call(&app, call, operation, args),
+            Effect::Write(write) => self.equipment.carry_out(write),
+            Effect::Probe(point) => self.equipment.probe(point),
             Effect::Unload(app) => self.apps.unload(&app),
             Effect::Delete(digest) => self.work_on(FileJob::Delete(digest)),
             Effect::Sweep(keep) => self.work_on(FileJob::Sweep(keep)),
@@ -244,8 +246,9 @@ impl Driver {
 
     fn host(&mut self, app: &AppId) -> Arc<AppHost> {
         let make = || {
-            let (devices, store, inputs) = (self.devices.clone(), self.store.clone(), self.inputs.clone());
-            Arc::new(AppHost { app: app.clone(), devices, store, inputs })
+            let (equipment, store, inputs) =
+                (self.equipment.clone(), self.store.clone(), self.inputs.clone());
+            Arc::new(AppHost { app: app.clone(), equipment, store, inputs })
         };
         self.hosts.entry(app.clone()).or_insert_with(make).clone()
     }
@@ -330,6 +333,10 @@ fn heard(event: LinkEvent) -> Option<Input> {
         }
         LinkEvent::Malformed { topic, error } => {
             tracing::warn!(topic, error, "a message is ignored");
+            None
+        }
+        LinkEvent::Foreign { topic, .. } => {
+            tracing::warn!(topic, "a message of no known form is ignored");
             None
         }
         LinkEvent::Refused { topic, error } => {

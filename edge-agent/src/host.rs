@@ -9,13 +9,13 @@ use flotilla_sandbox::{Host, HostError, Level, Reply};
 use flotilla_schemas::{AppId, Value};
 use tokio::sync::mpsc;
 
-use crate::equipment::Devices;
+use crate::equipment::Equipment;
 use crate::store::{APP_KEYS_BYTES_MAX, Store, StoreError};
 
 /// What stands behind one app.
 pub struct AppHost {
     pub app: AppId,
-    pub devices: Arc<Devices>,
+    pub equipment: Arc<Equipment>,
     pub store: Arc<Store>,
     pub inputs: mpsc::Sender<Input>,
 }
@@ -35,11 +35,11 @@ impl AppHost {
 
 impl Host for AppHost {
     fn read<'a>(&'a self, device: &'a str, point: &'a str) -> Reply<'a, Value> {
-        Box::pin(async move { self.devices.read(device, point) })
+        Box::pin(self.equipment.read(&self.app, device, point))
     }
 
     fn write<'a>(&'a self, device: &'a str, point: &'a str, value: Value) -> Reply<'a, ()> {
-        Box::pin(async move { self.devices.write(device, point, &value) })
+        Box::pin(self.equipment.write(&self.app, device, point, value))
     }
 
     fn emit(&self, event: &str, fields: BTreeMap<String, Value>) -> Result<(), HostError> {

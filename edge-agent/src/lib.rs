@@ -3,7 +3,7 @@
 //! ```text
 //!  link ──┐                        ┌──▶ store   (redb: journal, values, the apps' keys)
 //!  apps ──┼──▶ inputs ──▶ driver ──┼──▶ shelf   (artifacts by digest)
-//!  timer ─┘               └ core   ├──▶ apps    (a task for each app in memory)
+//!  timer ─┘               └ core   ├──▶ apps    (a task for each app in memory) ──▶ equipment
 //!                                  └──▶ link    (MQTT)
 //! ```
 //!
@@ -13,7 +13,7 @@
 pub mod apps;
 pub mod cli;
 mod driver;
-mod equipment;
+pub mod equipment;
 mod host;
 mod identity;
 pub mod journal;

@@ -29,6 +29,9 @@ pub fn recorded(change: &Persist) {
             let fields = serde_json::to_string(fields).unwrap_or_default();
             tracing::info!(name, fields, seq, "the edge records");
         }
-        Body::Event { .. } => {}
+        Body::Written { write, point, error: Some(error), elapsed_ms } => {
+            tracing::warn!(write, %point, error, elapsed_ms, seq, "a point was not set");
+        }
+        Body::Event { .. } | Body::Write { .. } | Body::Written { .. } => {}
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use edge_core::Core;
 use flotilla_link::{BrokerUrl, Link, LinkConfig};
-use flotilla_sandbox::{Equipment, EquipmentError, Sandbox, SandboxError, SandboxLimits};
+use flotilla_sandbox::{EquipmentError, Sandbox, SandboxError, SandboxLimits};
 use flotilla_schemas::fleet::{Fleet, FleetError};
 use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
 use flotilla_schemas::{EdgeId, Topic};
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::apps::Apps;
 use crate::driver::{Clock, Driver};
-use crate::equipment::Devices;
+use crate::equipment::{Devices, Equipment};
 use crate::identity::{self, IdentityError};
 use crate::shelf::{Shelf, ShelfError};
 use crate::store::{Store, StoreError};
@@ -111,15 +111,15 @@ fn read_files(config: &Config) -> Result<(Fleet, Devices), Vec<StartError>> {
             |bytes| Fleet::parse(&bytes).map_err(|error| StartError::Fleet(config.fleet.clone(), error)),
         );
     let equipment = match &config.equipment {
-        None => Equipment::parse("no equipment file", "").map_err(StartError::from),
+        None => Devices::parse("no equipment file", "").map_err(StartError::from),
         Some(path) => std::fs::read_to_string(path)
             .map_err(|error| StartError::File(path.clone(), error))
-            .and_then(|text| Ok(Equipment::parse(&path.display().to_string(), &text)?)),
+            .and_then(|text| Ok(Devices::parse(&path.display().to_string(), &text)?)),
     };
     let data =
         std::fs::create_dir_all(&config.data).map_err(|error| StartError::Data(config.data.clone(), error));
     match (fleet, equipment, data) {
-        (Ok(fleet), Ok(equipment), Ok(())) => Ok((fleet, Devices::new(equipment))),
+        (Ok(fleet), Ok(devices), Ok(())) => Ok((fleet, devices)),
         (fleet, equipment, data) => {
             Err([fleet.err(), equipment.err(), data.err()].into_iter().flatten().collect())
         }
@@ -146,6 +146,7 @@ fn start(config: Config, fleet: Fleet, devices: Devices) -> Result<Edge, StartEr
     let clock = Clock::start();
     let core = Core::from_records(core_config, store.found()?, clock.now());
     let (inputs, received) = mpsc::channel(INPUTS_MAX);
+    let equipment = Equipment::start(devices, &edge, inputs.clone());
     let apps = Apps::new(sandbox, shelf.clone(), inputs.clone());
     let own = |rest| Topic::Edge(edge.clone(), rest);
     let (link, events) = Link::start(LinkConfig {
@@ -156,7 +157,7 @@ fn start(config: Config, fleet: Fleet, devices: Devices) -> Result<Edge, StartEr
         signer: Some(key),
     });
     let folder = folder.clone();
-    let driver = Driver::new(core, clock, store, shelf, apps, devices, link, inputs.clone(), folder);
+    let driver = Driver::new(core, clock, store, shelf, apps, equipment, link, inputs.clone(), folder);
     tracing::info!(edge_id = %edge, "edge started");
     Ok(Edge { stop: inputs, driver: tokio::spawn(driver.run(received, events)) })
 }

@@ -143,8 +143,10 @@ pub struct Answered {
 pub struct ListError(pub String);
 
 impl Countermeasures {
-    /// What holds where a list says nothing, and until a person sets one: apps are started anew, then their alternate takes over; files that are
-    /// not what was signed are fetched again; everything else is told. Its version is 0, below every list's.
+    /// What holds where a list says nothing, and until a person sets one: apps are started anew, then their alternate
+    /// takes over; files that are not what was signed are fetched again; everything else is told. Of equipment the
+    /// edge tells at once: it closes such a fault itself, when the device answers well again. Its version is 0, below
+    /// every list's.
     pub fn standard() -> Self {
         let rule = |kind: &str, by, measures: &[Measure]| {
             let measures = measures.to_vec();
@@ -152,6 +154,7 @@ impl Countermeasures {
         };
         let rules = vec![
             rule("integrity.*", By::Edge, &[Measure::Reinstall, Measure::Reinstall, Measure::Tell]),
+            rule("equipment.*", By::Edge, &[Measure::Tell]),
             rule("app.*", By::Center, &[Measure::Restart, Measure::Restart, Measure::Replace, Measure::Tell]),
             rule("*", By::Center, &[Measure::Tell]),
         ];

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::countermeasure::{By, Measure};
 use crate::id::{AppId, CenterId, EdgeId, FaultId, ServiceId};
+use crate::point::PointId;
 
 /// The longest kind, in bytes.
 pub const KIND_BYTES_MAX: usize = 64;
@@ -94,6 +95,14 @@ pub mod kind {
     pub const SCRIPT_UNMAPPED: &str = "script.unmapped";
     /// The disk takes no more.
     pub const STORAGE_FULL: &str = "storage.full";
+    /// A device cannot be reached.
+    pub const EQUIPMENT_UNREACHABLE: &str = "equipment.unreachable";
+    /// A device did not answer in time.
+    pub const EQUIPMENT_SLOW: &str = "equipment.slow";
+    /// A device refused what it was asked.
+    pub const EQUIPMENT_REFUSED: &str = "equipment.refused";
+    /// A device answered what is beyond its range, or has no such address.
+    pub const EQUIPMENT_RANGE: &str = "equipment.range";
     /// A center holds other records at the same positions: this disk was restored or cloned.
     pub const JOURNAL_FORK: &str = "journal.fork";
 }
@@ -126,6 +135,9 @@ pub struct Fault {
     /// Where in the script: `line:column event`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// The point of a device that did not answer well, if the fault is the equipment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<PointId>,
     /// What was said, for people; at most 1,024 characters.
     pub message: String,
     /// Where in the app, innermost first; at most 32 lines.
@@ -168,7 +180,7 @@ pub struct Closed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// The service ran through after the measure.
+    /// The service ran through after the measure, or the device answers well again.
     Cured,
     /// What it concerned is no longer desired.
     Moot,

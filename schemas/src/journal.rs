@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::countermeasure::Measure;
 use crate::fault::{Closed, Fault};
 use crate::id::{AppId, CenterId, CommandId, EdgeId, EpochId, FaultId, ServiceId, SessionId};
+use crate::point::PointId;
 use crate::value::Value;
 
 /// The most records of a batch.
@@ -90,6 +91,30 @@ pub enum Body {
         /// The service that was running, if one was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service: Option<ServiceId>,
+    },
+    /// An app sets a point of a device; the device sees it after this record is on disk.
+    Write {
+        /// The app.
+        app: AppId,
+        /// The point.
+        point: PointId,
+        /// What it is set to.
+        value: Value,
+        /// The service that was running, if one was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ServiceId>,
+    },
+    /// What came of setting a point.
+    Written {
+        /// The number of the record in this lane that announced it; 0 if the disk took none.
+        write: u64,
+        /// The point.
+        point: PointId,
+        /// Why it was not confirmed; none if the device confirmed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// How long the device took, in milliseconds.
+        elapsed_ms: u64,
     },
     /// A fault was seen, or seen again.
     Fault(Fault),

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod fleet;
 pub mod id;
 pub mod journal;
+pub mod point;
 pub mod release;
 pub mod report;
 pub mod sign;
@@ -22,6 +23,7 @@ pub mod value;
 
 pub use digest::{Artifact, Digest};
 pub use id::*;
+pub use point::PointId;
 pub use sign::Signed;
 pub use topic::Topic;
 pub use value::{Type, Value};

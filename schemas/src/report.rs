@@ -190,6 +190,12 @@ pub struct FaultReport {
     pub kind: Kind,
     /// The app, or `system`.
     pub app: AppId,
+    /// The device that did not answer well, if the fault is the equipment's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub device: String,
+    /// Its point.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub point: String,
     /// 1 while it is open, 0 when it is over.
     pub open: u8,
     /// Why; `pending` until somebody said.

@@ -132,7 +132,7 @@ fn write_equipment(folder: &Path) {
     let good = std::fs::read_to_string(format!("{SAMPLES}/equipment/e1.toml")).unwrap();
     let glitch = |n: usize| {
         format!(
-            "\n[[fault]]\ndevice = \"aircon\"\npoint = \"room\"\nafter_reads = {}\nfor = \"1ms\"\nbehaviour = \"nonsense\"\n",
+            "\n[[device.aircon.fault]]\npoint = \"room\"\nafter_reads = {}\nfor = \"1ms\"\nbehaviour = \"nonsense\"\n",
             n * READINGS
         )
     };

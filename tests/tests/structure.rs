@@ -99,7 +99,9 @@ fn a_gateway_is_built_without_a_compiler() {
     let sandbox = &manifest["dependencies"]["flotilla-sandbox"];
     assert!(sandbox.get("features").is_none(), "{sandbox}");
     let features = manifest["features"].as_table().unwrap();
-    assert!(!features.contains_key("default") && features.contains_key("compiler"));
+    let default: Vec<_> =
+        features["default"].as_array().unwrap().iter().filter_map(toml::Value::as_str).collect();
+    assert!(features.contains_key("compiler") && default == ["modbus"], "{default:?}");
 }
 
 /// Every Rust file of the workspace and of the samples.

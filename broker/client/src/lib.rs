@@ -70,7 +70,14 @@ pub enum LinkEvent {
     },
     /// A message on a topic of the protocol. Its signature is not verified yet.
     Message(Message),
-    /// A message on a topic of no known form, or with an unreadable signature.
+    /// A message on a topic that is none of the protocol: who subscribes outside of it gets these.
+    Foreign {
+        /// Where.
+        topic: String,
+        /// What.
+        payload: Vec<u8>,
+    },
+    /// A message with an unreadable signature.
     Malformed {
         /// The topic, shortened.
         topic: String,
@@ -159,6 +166,20 @@ impl Link {
         let signer = self.signer.as_ref().filter(|_| topic.is_signed() && !payload.is_empty());
         let sig = signer.map(|key| key.sign(&text, &payload).to_string());
         self.put(Request::Publish(Outgoing { topic: text, payload: payload.into(), sig, delivery }))
+    }
+
+    /// Puts a message for a topic that is none of the protocol into the queue; it is not signed.
+    pub fn publish_foreign(
+        &self,
+        topic: &str,
+        payload: Vec<u8>,
+        delivery: Delivery,
+    ) -> Result<(), PublishError> {
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(PublishError::TooLarge { topic: topic.to_owned(), bytes: payload.len() });
+        }
+        let (topic, payload) = (topic.to_owned(), payload.into());
+        self.put(Request::Publish(Outgoing { topic, payload, sig: None, delivery }))
     }
 
     /// Subscribes to a filter, now and after each reconnection.

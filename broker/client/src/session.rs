@@ -189,14 +189,8 @@ fn refused_subscription(ack: &SubAck) -> Option<LinkEvent> {
 
 fn received(publish: &Publish) -> LinkEvent {
     let text = String::from_utf8_lossy(&publish.topic).into_owned();
-    let topic = match text.parse::<Topic>() {
-        Ok(topic) => topic,
-        Err(error) => {
-            return LinkEvent::Malformed {
-                topic: text.chars().take(200).collect(),
-                error: error.to_string(),
-            };
-        }
+    let Ok(topic) = text.parse::<Topic>() else {
+        return LinkEvent::Foreign { topic: text, payload: publish.payload.to_vec() };
     };
     let properties = publish.properties.iter().flat_map(|properties| &properties.user_properties);
     let sig = match properties

@@ -20,6 +20,18 @@ fn body(body: &Body) -> String {
             let service = service.as_ref().map(|s| styled(DIM, format!("  [{s}]"))).unwrap_or_default();
             format!("{}  {}  {}{service}", styled(NAME, source), styled(BOLD, plain(name)), fields.join(" "))
         }
+        Body::Write { app, point, value, service } => {
+            let service = service.as_ref().map(|s| styled(DIM, format!("  [{s}]"))).unwrap_or_default();
+            let what = format!("{} = {}", plain(&point.to_string()), text(value));
+            format!("{}  {}  {what}{service}", styled(NAME, app), styled(BOLD, "sets"))
+        }
+        Body::Written { write, point, error, elapsed_ms } => {
+            let (point, after) = (plain(&point.to_string()), format!("after {elapsed_ms} ms"));
+            match error {
+                None => format!("{}  {point} {after}, asked for by record {write}", styled(GOOD, "set")),
+                Some(error) => format!("{}  {point} {after}: {}", styled(BAD, "not set"), plain(error)),
+            }
+        }
         Body::Fault(fault) => {
             let step = fault.step.as_ref().map(|step| format!(" at {}", plain(step))).unwrap_or_default();
             let fault_id = styled(DIM, &fault.fault);

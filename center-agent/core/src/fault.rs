@@ -71,7 +71,11 @@ impl FaultRow {
                 }
             }
             Body::Closed(closed) => self.closed = Some(closed.clone()),
-            Body::Event { .. } | Body::Command { .. } | Body::Dropped { .. } => {}
+            Body::Event { .. }
+            | Body::Write { .. }
+            | Body::Written { .. }
+            | Body::Command { .. }
+            | Body::Dropped { .. } => {}
         }
     }
 
@@ -201,7 +205,11 @@ fn concerns(body: &Body) -> Option<&FaultId> {
         Body::Fault(Fault { fault, .. })
         | Body::Restoration { fault, .. }
         | Body::Closed(Closed { fault, .. }) => Some(fault),
-        Body::Event { .. } | Body::Command { .. } | Body::Dropped { .. } => None,
+        Body::Event { .. }
+        | Body::Write { .. }
+        | Body::Written { .. }
+        | Body::Command { .. }
+        | Body::Dropped { .. } => None,
     }
 }
 

@@ -114,6 +114,7 @@ pub fn fault(id: &str, attempt: u32, count: u32) -> Said {
         app: "a".parse().unwrap(),
         service: None,
         step: None,
+        point: None,
         message: "nonsense".into(),
         backtrace: vec![],
         attempt,

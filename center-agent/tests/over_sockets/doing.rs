@@ -33,6 +33,7 @@ fn fault_batch(edge: &Edge) -> Batch {
         app: "meter".parse().unwrap(),
         service: None,
         step: None,
+        point: None,
         message: "nonsense".into(),
         backtrace: vec![],
         attempt: 1,

@@ -17,6 +17,7 @@ use crate::command::Commands;
 use crate::desired::Releases;
 use crate::download::Downloads;
 use crate::effect::{Effect, Persist, Send, Step};
+use crate::equipment::Equipment;
 use crate::fault::{Cured, OpenFault};
 use crate::input::{Config, Input};
 use crate::journal::Lanes;
@@ -58,6 +59,7 @@ pub struct Core {
     pub(crate) downloads: Downloads,
     pub(crate) faults: BTreeMap<FaultId, OpenFault>,
     pub(crate) cured: Vec<Cured>,
+    pub(crate) equipment: Equipment,
     pub(crate) commands: Commands,
     pub(crate) reports: Reports,
     /// The last number given to an effect that is answered.
@@ -89,6 +91,7 @@ impl Core {
             downloads: Downloads::default(),
             faults: BTreeMap::new(),
             cured: Vec::new(),
+            equipment: Equipment::default(),
             commands: Commands::default(),
             reports: Reports::default(),
             effects: 0,
@@ -142,6 +145,7 @@ impl Core {
         }
         self.reopen_services();
         self.reboot_faults();
+        self.reboot_equipment();
         let (wall, agent) = (self.now.clock_ok, self.config.agent.clone());
         self.record_event("started", [("clock-ok", wall.into()), ("agent", agent.into())]);
         self.sweep();
@@ -160,6 +164,9 @@ impl Core {
             Input::Loaded { app, load, result } => self.loaded(&app, load, result),
             Input::Called { call, result } => self.called(call, result),
             Input::AppEvent { app, name, fields } => self.app_event(&app, name, fields),
+            Input::Asked { app, point, health } => self.asked(app, point, health),
+            Input::Write { write, app, point, value } => self.write(write, app, point, value),
+            Input::Written { write, result } => self.written(write, result),
             Input::Vitals { memory_bytes, disk_free_bytes } => {
                 self.reports.vitals(memory_bytes, disk_free_bytes);
             }
@@ -176,6 +183,7 @@ impl Core {
             self.install_due();
             self.faults_due();
             self.services_due();
+            self.equipment_due();
         }
         self.downloads_due();
         self.journal_due();
@@ -185,7 +193,7 @@ impl Core {
     fn finish(&mut self) -> Step {
         let wakes = [self.services_wake(), self.faults_wake(), self.downloads_wake(), self.journal_wake()];
         let mut step = std::mem::take(&mut self.step);
-        step.wake_at = wakes.into_iter().chain([self.reports_wake()]).flatten().min();
+        step.wake_at = wakes.into_iter().chain([self.reports_wake(), self.equipment_wake()]).flatten().min();
         step
     }
 

@@ -2,7 +2,7 @@
 
 use flotilla_schemas::app::{Grants, Limits};
 use flotilla_schemas::journal::{Lane, Record};
-use flotilla_schemas::{AppId, Artifact, Digest, EpochId, ServiceId, Topic, Value};
+use flotilla_schemas::{AppId, Artifact, Digest, EpochId, PointId, ServiceId, Topic, Value};
 
 /// What came of an input: first `persist` is committed, all of it or nothing, then the effects are carried out in
 /// order, and the core wants to be called again at `wake_at` at the latest.
@@ -108,6 +108,10 @@ pub enum Effect {
         /// Its arguments.
         args: Vec<Value>,
     },
+    /// Set the point that an app asked for: [`Written`](crate::Input::Written).
+    Write(u64),
+    /// Read a point, to see whether the device answers well again: [`Asked`](crate::Input::Asked).
+    Probe(PointId),
     /// Take an app out of memory.
     Unload(AppId),
     /// Delete an artifact from disk.

@@ -12,7 +12,7 @@
 use flotilla_schemas::countermeasure::{By, Question};
 use flotilla_schemas::fault::{Answer, Closed, Fault, How, Kind, kind};
 use flotilla_schemas::journal::{Ack, Body, Lane, Record};
-use flotilla_schemas::{AppId, Digest, EpochId, FaultId, ServiceId};
+use flotilla_schemas::{AppId, Digest, EpochId, FaultId, PointId, ServiceId};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -89,19 +89,20 @@ impl Core {
         });
         let id = match known.map(|(id, _)| id.clone()) {
             Some(id) => self.seen_again(id, failure, step),
-            None => self.opened(Some(service.clone()), app, failure, step),
+            None => self.opened(Some(service.clone()), app, failure, step, None),
         };
         self.service(service.clone()).held = Some(id.clone());
         self.service(service.clone()).waits = format!("fault {id} is treated");
         self.ask(&id);
     }
 
-    fn opened(
+    pub(crate) fn opened(
         &mut self,
         service: Option<ServiceId>,
         app: AppId,
         failure: Failure,
         step: Option<String>,
+        point: Option<PointId>,
     ) -> FaultId {
         let seq = self.lanes.lane(Lane::Fault).head + 1;
         let name = format!("{}/{}/{seq}", self.config.edge, self.epoch);
@@ -114,6 +115,7 @@ impl Core {
             app,
             service,
             step,
+            point,
             message: message.chars().take(MESSAGE_CHARS).collect(),
             backtrace: cut(backtrace),
             attempt,
@@ -166,7 +168,7 @@ impl Core {
     }
 
     /// Journals the fault as it stands, and has somebody decide: the edge at once, or a center.
-    fn ask(&mut self, id: &FaultId) {
+    pub(crate) fn ask(&mut self, id: &FaultId) {
         let Some(open) = self.faults.get(id) else { return };
         let mut fault = open.fault.clone();
         let answer = self.policy.answer(&question(&fault));
@@ -259,7 +261,7 @@ impl Core {
         }
     }
 
-    fn close_fault(&mut self, id: &FaultId, how: How) {
+    pub(crate) fn close_fault(&mut self, id: &FaultId, how: How) {
         let Some(open) = self.faults.remove(id) else { return };
         let (fault, opened_ms) = (&open.fault, open.opened_ms);
         let (now, attempts) = (self.now.mono_ms, fault.tried.len() as u32);
@@ -329,7 +331,7 @@ impl Core {
     /// A fault of the edge itself, about which only a person can do something.
     fn system_fault(&mut self, failure: Failure) {
         if self.fault_of_system(failure.kind.as_str()).is_none() {
-            let id = self.opened(None, AppId::system(), failure, None);
+            let id = self.opened(None, AppId::system(), failure, None, None);
             self.ask(&id);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flotilla_schemas::fault::Kind;
 use flotilla_schemas::sign::{PublicKey, Signature};
-use flotilla_schemas::{AppId, Digest, EdgeId, ServiceId, SessionId, Topic, Value};
+use flotilla_schemas::{AppId, Digest, EdgeId, PointId, ServiceId, SessionId, Topic, Value};
 
 use flotilla_schemas::fleet::Fleet;
 
@@ -90,6 +90,33 @@ pub enum Input {
         /// What is known with it.
         fields: BTreeMap<String, Value>,
     },
+    /// A device was asked, and did not answer well, or is being watched: see [`Probe`](crate::Effect::Probe).
+    Asked {
+        /// The app that asked; none if the edge itself did.
+        app: Option<AppId>,
+        /// What was asked for.
+        point: PointId,
+        /// How the device is.
+        health: Health,
+    },
+    /// An app wants to set a point.
+    Write {
+        /// A number for it.
+        write: u64,
+        /// The app.
+        app: AppId,
+        /// The point.
+        point: PointId,
+        /// What it is to be set to; the point takes it.
+        value: Value,
+    },
+    /// A point was set, or not.
+    Written {
+        /// The effect that it answers.
+        write: u64,
+        /// Whether the device confirmed it.
+        result: Result<(), Failure>,
+    },
     /// What the machine has left.
     Vitals {
         /// The agent's resident memory in bytes.
@@ -104,6 +131,17 @@ pub enum Input {
     },
     /// The agent is told to end.
     Stop,
+}
+
+/// How a device answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// As it should.
+    Well,
+    /// Not as it should: the kind is one of `equipment.*`.
+    Ill(Failure),
+    /// There is no such point any more.
+    Gone,
 }
 
 /// A script with what it is checked and driven by, as bytes that were verified.

@@ -10,6 +10,7 @@
 //!             chunks ──▶ download ────┘          ▼
 //!             answers ─────────────▶ fault ◀── failures ──▶ restore    (what went wrong, what is done about it)
 //!                                     │
+//!             devices ────────────────┤
 //!                                     ▼
 //!                                  journal ──▶ batches                 (what a center must know)
 //! ```
@@ -22,6 +23,7 @@ mod core;
 mod desired;
 mod download;
 mod effect;
+mod equipment;
 mod fault;
 mod input;
 mod install;
@@ -35,5 +37,6 @@ mod service;
 
 pub use crate::core::{Core, Found};
 pub use effect::{Code, Effect, Persist, Send, Step};
-pub use input::{Config, Failure, Input, ScriptFiles};
+pub use equipment::{FLAP_MS, ILL_MAX, PROBE_MS as EQUIPMENT_PROBE_MS, REFUSAL_MS, WELL_MS, WELL_MS_MAX};
+pub use input::{Config, Failure, Health, Input, ScriptFiles};
 pub use journal::{HISTORY_RECORDS, PROBE_MS, RESEND_MS, WINDOW_MAX};

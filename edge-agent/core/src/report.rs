@@ -283,7 +283,8 @@ impl Core {
     }
 
     fn report_open(&mut self, open: &OpenFault, is_open: u8) {
-        let Fault { fault, kind, app, message, attempt, count, tried, .. } = open.fault.clone();
+        let Fault { fault, kind, app, point, message, attempt, count, tried, .. } = open.fault.clone();
+        let (device, point) = point.map(|at| (at.device, at.point)).unwrap_or_default();
         let cause = open.cause.as_ref().map_or("pending".to_owned(), Kind::to_string);
         let measure = tried.last().map(ToString::to_string).unwrap_or_default();
         let (meta, time, topic) =
@@ -294,6 +295,8 @@ impl Core {
             fault,
             kind,
             app,
+            device,
+            point,
             open: is_open,
             cause,
             message,

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use flotilla_schemas::Value;
+use flotilla_schemas::fault::kind;
 
 /// What a device answers, once it does.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, HostError>> + Send + 'a>>;
@@ -61,12 +62,18 @@ pub enum HostError {
     /// There is no such device or point.
     #[error("there is no {0}")]
     Unknown(String),
-    /// The device does not answer.
-    #[error("{0} does not answer")]
+    /// The device cannot be reached.
+    #[error("{0}")]
     Unreachable(String),
+    /// The device did not answer in time.
+    #[error("{0}")]
+    Slow(String),
     /// The device answers with a refusal.
     #[error("{0}")]
     Rejected(String),
+    /// The device answers what is beyond its range, or has no such address.
+    #[error("{0}")]
+    Range(String),
     /// A value, key or name cannot be taken.
     #[error("{0}")]
     Invalid(String),
@@ -85,10 +92,25 @@ impl HostError {
             Self::Refused(_) => "refused",
             Self::Unknown(_) => "unknown",
             Self::Unreachable(_) => "unreachable",
+            Self::Slow(_) => "slow",
             Self::Rejected(_) => "rejected",
+            Self::Range(_) => "range",
             Self::Invalid(_) => "invalid",
             Self::Limit(_) => "limit",
             Self::Storage(_) => "storage",
+        }
+    }
+
+    /// The kind of fault that the equipment has, if it is at fault.
+    pub fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable(_) => Some(kind::EQUIPMENT_UNREACHABLE),
+            Self::Slow(_) => Some(kind::EQUIPMENT_SLOW),
+            Self::Rejected(_) => Some(kind::EQUIPMENT_REFUSED),
+            Self::Range(_) => Some(kind::EQUIPMENT_RANGE),
+            Self::Refused(_) | Self::Unknown(_) | Self::Invalid(_) | Self::Limit(_) | Self::Storage(_) => {
+                None
+            }
         }
     }
 }

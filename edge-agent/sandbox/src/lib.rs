@@ -7,7 +7,7 @@
 //! Whatever goes wrong in there ends as a [`Failure`] with the kind of fault that it is, and never reaches the
 //! agent around it or another app.
 //!
-//! The edge behind the app is a [`Host`]; [`Equipment`] simulates the devices of one. Nothing here verifies
+//! The edge behind the app is a [`Host`]; a [`Simulator`] stands for the devices of one. Nothing here verifies
 //! signatures: machine code is trusted as it is, so the caller checks those very bytes first.
 //!
 //! Instances are driven by a tokio runtime with its time enabled.
@@ -27,7 +27,10 @@ pub use check::{CheckError, Wanted, check};
 #[cfg(feature = "compiler")]
 pub use engine::CompileError;
 pub use engine::{INSTANCES_MAX, Sandbox, SandboxError, SandboxLimits};
-pub use equipment::{Access, Equipment, EquipmentError, PointInfo};
+pub use equipment::{
+    Access, Answer, Behaviour, Device, ENTRIES_MAX, EquipmentError, EquipmentFile, FILE_BYTES_MAX, Keys,
+    MAX_AGE_MS_MAX, Point, PointSection, Section, Simulated, Simulator, TIMEOUT_MS, TIMEOUT_MS_MAX,
+};
 pub use failure::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, kind};
 pub use guest::{
     EVENT_FIELDS_MAX, EVENTS_PER_CALL_MAX, KEY_BYTES_MAX, KV_VALUE_BYTES_MAX, LOG_BYTES_MAX,

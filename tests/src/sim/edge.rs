@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use edge_core::{Config, Core, Effect, Failure, Found, Input, Persist, ScriptFiles, Send};
+use edge_core::{Config, Core, Effect, Failure, Found, Health, Input, Persist, ScriptFiles, Send};
 use flotilla_schemas::digest::CHUNK_BYTES;
 use flotilla_schemas::fault::kind;
 use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Lane, Record};
@@ -156,6 +156,10 @@ impl Edge {
                 self.answers.push_back(Input::Loaded { app, load, result });
             }
             Effect::Call { call, app, operation, .. } => self.call(call, app, &operation),
+            Effect::Write(write) => self.answers.push_back(Input::Written { write, result: Ok(()) }),
+            Effect::Probe(point) => {
+                self.answers.push_back(Input::Asked { app: None, point, health: Health::Well });
+            }
             Effect::Unload(app) => _ = self.loaded.remove(&app),
             Effect::Delete(digest) => {
                 self.disk.blobs.remove(&digest);

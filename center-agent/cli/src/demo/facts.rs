@@ -181,7 +181,11 @@ impl Facts {
                 self.decided(&fault, attempt, &cause, restoration)
             }
             Body::Closed(closed) => self.closed(closed),
-            Body::Event { .. } | Body::Command { .. } | Body::Dropped { .. } => None,
+            Body::Event { .. }
+            | Body::Write { .. }
+            | Body::Written { .. }
+            | Body::Command { .. }
+            | Body::Dropped { .. } => None,
         };
         told.map_or(Ok(()), |told| timeline.tell(edge.as_str(), &told))
     }

@@ -1,16 +1,27 @@
 //! The file that says what equipment there is: read in whole, and every wrong key named at once.
+//!
+//! This reads what all devices have in common. What is a driver's own it takes from its device's [`Section`]; what
+//! nobody takes is unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_schemas::{Type, Value};
-use serde::de::DeserializeOwned;
+use flotilla_schemas::AppId;
 use toml::Table;
 
-use super::fault::{After, Behaviour, Fault};
-use super::{Access, Equipment, Follows, Model, Point, PointInfo};
+use super::keys::Keys;
+use super::{Access, Device, Point};
 
-/// The most devices of one edge, points of one device and faults of all.
-const ENTRIES_MAX: usize = 256;
+/// How long a request may take where the file says nothing, in milliseconds: half of an app's usual deadline.
+pub const TIMEOUT_MS: u64 = 500;
+
+/// The longest that a request may take, in milliseconds.
+pub const TIMEOUT_MS_MAX: u64 = 60_000;
+
+/// The longest that an answer may stand for the device, in milliseconds: a day.
+pub const MAX_AGE_MS_MAX: u64 = 86_400_000;
+
+/// The largest file, in bytes.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What is the matter with a file of equipment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,236 +33,127 @@ pub struct EquipmentError {
     pub problems: Vec<String>,
 }
 
-impl Equipment {
-    /// Reads the content of `equipment.toml`; `file` is its name, for messages.
+/// A file that is being read.
+#[derive(Debug)]
+pub struct EquipmentFile {
+    name: String,
+    problems: Vec<String>,
+    sections: Vec<Section>,
+}
+
+/// What a file says of one device; its driver takes from `keys` and from those of the points what is its own.
+#[derive(Debug)]
+pub struct Section {
+    /// The device.
+    pub name: String,
+    /// The driver that is to drive it.
+    pub driver: String,
+    /// How long a request may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The driver's own keys.
+    pub keys: Keys,
+    /// The points by their names.
+    pub points: BTreeMap<String, PointSection>,
+}
+
+/// What a file says of one point.
+#[derive(Debug)]
+pub struct PointSection {
+    /// What all points have in common; none if that is wrong.
+    pub point: Option<Point>,
+    /// The driver's own keys.
+    pub keys: Keys,
+}
+
+impl EquipmentFile {
+    /// Reads the content of `equipment.toml`; `name` is the file's, for messages.
     ///
-    /// `[device.NAME.POINT]` describes a point: `type` (`bool`, `integer`, `number`, `text`, or `choice` with
-    /// `of = […]`), `min`, `max`, `unit`, `access` (`r`, the default, or `rw`), `initial`; a number may also have
-    /// `follows = { point, per_s }` (moves towards another point of the device), `rises_per_s` and `noise` (at most
-    /// so much off, either way, by the file's `seed`).
+    /// `[device.NAME]` names its `driver` and the `timeout` of a request. `[device.NAME.point.POINT]` describes a
+    /// point: `type` (`bool`, `integer`, `number`, `text`, or `choice` with `of = […]`), `min`, `max`, `unit`,
+    /// `access` (`r`, the default, or `rw`), and for how long an answer holds: `max_age` (no time by default).
+    /// `readers` and `writers`, at the point or for all points at the device, list the apps that may read or set it
+    /// on this edge, among those whose manifest is granted it; without them all of those may.
     ///
-    /// `[[fault]]` makes a `device`, or one `point` of it, misbehave `after = "8s"` or `after_reads = 12`, `for`
-    /// so long (`"5s"`, or `"ever"`, the default): its `behaviour` is `nonsense`, `silent` or `refuse`, or it says
-    /// a fixed `value`.
+    /// What is wrong is said by [`EquipmentFile::finish`].
+    pub fn parse(name: &str, text: &str) -> Self {
+        let mut file = Self { name: name.to_owned(), problems: Vec::new(), sections: Vec::new() };
+        if text.len() > FILE_BYTES_MAX {
+            file.problems.push(format!("{} bytes, {FILE_BYTES_MAX} are the most", text.len()));
+            return file;
+        }
+        match text.parse::<Table>() {
+            Ok(root) => {
+                let mut root = Keys::new(String::new(), root);
+                let devices = root.named("device");
+                file.sections = devices.into_iter().map(|(name, keys)| Section::read(name, keys)).collect();
+                file.problems.extend(root.finish());
+            }
+            Err(error) => file.problems.push(located(text, &error)),
+        }
+        file
+    }
+
+    /// The devices, for their drivers to take what is theirs, in the order of their names.
+    pub fn sections(&mut self) -> impl Iterator<Item = &mut Section> {
+        self.sections.iter_mut()
+    }
+
+    /// The devices by their names.
     ///
     /// # Errors
     /// All that is unknown, missing or of the wrong type.
-    pub fn parse(file: &str, text: &str) -> Result<Self, EquipmentError> {
-        let mut problems = Vec::new();
-        let equipment = match text.parse() {
-            Ok(root) => Self::read_keys(root, &mut problems),
-            Err(error) => {
-                problems.push(located(text, &error));
-                Self { devices: BTreeMap::new(), faults: Vec::new() }
-            }
-        };
-        if problems.is_empty() {
-            equipment.check_names(&mut problems);
-        }
-        if problems.is_empty() {
-            Ok(equipment)
-        } else {
-            Err(EquipmentError { file: file.to_owned(), problems })
-        }
-    }
-
-    fn read_keys(root: Table, problems: &mut Vec<String>) -> Self {
-        let mut keys = Keys::new(String::new(), root, problems);
-        let seed = keys.take("seed").unwrap_or(0);
-        let tables: BTreeMap<String, BTreeMap<String, Table>> = keys.take("device").unwrap_or_default();
-        let fault_tables: Vec<Table> = keys.take("fault").unwrap_or_default();
-        keys.finish();
-        check_count("device", tables.len(), problems);
-        check_count("fault", fault_tables.len(), problems);
+    pub fn finish(mut self) -> Result<BTreeMap<String, Device>, EquipmentError> {
         let mut devices = BTreeMap::new();
-        for (device, tables) in tables {
-            let points = points(&device, tables, seed, problems);
-            devices.insert(device, points);
-        }
-        let numbered = fault_tables.into_iter().enumerate();
-        let faults =
-            numbered.filter_map(|(n, table)| fault(Keys::new(format!("fault[{n}]."), table, problems)));
-        Self { faults: faults.collect(), devices }
-    }
-
-    /// Finds what is named but not there, once everything else is right.
-    fn check_names(&self, problems: &mut Vec<String>) {
-        for (device, points) in &self.devices {
-            for (name, point) in points {
-                let is_number =
-                    |name: &str| points.get(name).is_some_and(|point| point.value.as_f64().is_some());
-                let target = point.model.follows.as_ref().map(|follows| follows.point.as_str());
-                if let Some(target) = target.filter(|target| !is_number(target)) {
-                    problems.push(format!("device.{device}.{name}.follows: {device} has no number {target}"));
-                }
+        for Section { name, timeout_ms, keys, points, .. } in self.sections {
+            self.problems.extend(keys.finish());
+            let mut known = BTreeMap::new();
+            for (name, PointSection { point, keys }) in points {
+                self.problems.extend(keys.finish());
+                known.extend(point.map(|point| (name, point)));
             }
+            devices.insert(name, Device { timeout_ms, points: known });
         }
-        for (n, fault) in self.faults.iter().enumerate() {
-            let points = self.devices.get(&fault.device);
-            let known =
-                points.is_some_and(|points| fault.point.as_ref().is_none_or(|p| points.contains_key(p)));
-            if !known {
-                let point = fault.point.as_ref().map(|point| format!("/{point}")).unwrap_or_default();
-                problems.push(format!("fault[{n}]: there is no {}{point}", fault.device));
-            }
+        if self.problems.is_empty() {
+            Ok(devices)
+        } else {
+            Err(EquipmentError { file: self.name, problems: self.problems })
         }
     }
 }
 
-fn check_count(path: &str, count: usize, problems: &mut Vec<String>) {
-    if count > ENTRIES_MAX {
-        problems.push(format!("{path}: {count} entries, {ENTRIES_MAX} are the most"));
+impl Section {
+    fn read(name: String, mut keys: Keys) -> Self {
+        let driver = keys.need("driver").unwrap_or_default();
+        let timeout_ms = keys.span("timeout", TIMEOUT_MS, TIMEOUT_MS_MAX);
+        let (readers, writers) = (keys.take("readers"), keys.take("writers"));
+        let points = keys.named("point").into_iter();
+        let points = points.map(|(name, keys)| (name, PointSection::read(keys, &readers, &writers)));
+        Self { name, driver, timeout_ms, points: points.collect(), keys }
+    }
+
+    /// Takes all keys that are a driver's own, unread.
+    pub fn leave(&mut self) {
+        self.keys.leave();
+        self.points.values_mut().for_each(|point| point.keys.leave());
     }
 }
 
-fn points(
-    device: &str,
-    tables: BTreeMap<String, Table>,
-    seed: u64,
-    problems: &mut Vec<String>,
-) -> BTreeMap<String, Point> {
-    check_count(&format!("device.{device}"), tables.len(), problems);
-    let numbered = (seed..).zip(tables);
-    let read = |(seed, (name, table)): (u64, (String, Table))| {
-        let keys = Keys::new(format!("device.{device}.{name}."), table, problems);
-        Some((name, point(keys, seed)?))
-    };
-    numbered.filter_map(read).collect()
-}
-
-fn point(mut keys: Keys<'_>, seed: u64) -> Option<Point> {
-    let ty = keys.ty();
-    let initial = keys.need::<Value>("initial");
-    let unit = keys.take("unit");
-    let access =
-        keys.one_of("access", &[("r", Access::Read), ("rw", Access::ReadWrite)]).unwrap_or(Access::Read);
-    let model = Model {
-        follows: keys.take::<Follows>("follows"),
-        rises_per_s: keys.take("rises_per_s").unwrap_or(0.0),
-        noise: keys.take("noise").unwrap_or(0.0),
-        seed,
-    };
-    let follows_per_s = model.follows.as_ref().map_or(0.0, |follows| follows.per_s);
-    keys.within("follows.per_s", follows_per_s, Some(0.0));
-    keys.within("rises_per_s", model.rises_per_s, None);
-    keys.within("noise", model.noise, Some(0.0));
-    let (ty, mut value) = (ty?, initial?);
-    if let Err(error) = ty.check(&value) {
-        keys.problem::<()>("initial", error);
-    }
-    match (&ty, value.as_f64()) {
-        (Type::Number { .. }, Some(number)) => value = Value::Number(number),
-        _ if model.follows.is_some() || model.rises_per_s != 0.0 || model.noise != 0.0 => {
-            keys.problem::<()>("type", "only a number can follow, rise or be noisy");
-        }
-        _ => {}
-    }
-    keys.finish();
-    Some(Point { info: PointInfo { ty, unit, access }, value, model, moved_ms: 0 })
-}
-
-fn fault(mut keys: Keys<'_>) -> Option<Fault> {
-    let (device, point) = (keys.need("device"), keys.take("point"));
-    let after_ms = keys.duration("after");
-    let after = match (after_ms, keys.take("after_reads")) {
-        (Some(_), Some(_)) => keys.problem("after_reads", "stands beside after: one of them says when"),
-        (Some(ms), None) => Some(After::Time(ms)),
-        (None, Some(reads)) => Some(After::Reads(reads)),
-        (None, None) => Some(After::Time(0)),
-    };
-    let for_ms = keys.duration("for");
-    let behaviour = match (keys.take("behaviour"), keys.take("value")) {
-        (Some(_), Some(_)) => keys.problem("value", "stands beside behaviour: one of them says how"),
-        (None, None) => keys.problem("behaviour", "is missing: nonsense, silent or refuse, or a value"),
-        (behaviour, value) => behaviour.or(value.map(Behaviour::Says)),
-    };
-    keys.finish();
-    Some(Fault {
-        device: device?,
-        point,
-        after: after?,
-        for_ms,
-        behaviour: behaviour?,
-        reads: 0,
-        began_ms: None,
-    })
-}
-
-/// The keys of one table, taken one by one; what is left over is unknown.
-struct Keys<'a> {
-    path: String,
-    table: Table,
-    problems: &'a mut Vec<String>,
-}
-
-impl<'a> Keys<'a> {
-    fn new(path: String, table: Table, problems: &'a mut Vec<String>) -> Self {
-        Self { path, table, problems }
-    }
-
-    fn problem<T>(&mut self, key: &str, what: impl std::fmt::Display) -> Option<T> {
-        self.problems.push(format!("{}{key}: {what}", self.path));
-        None
-    }
-
-    fn take<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
-        match self.table.remove(key)?.try_into() {
-            Ok(value) => Some(value),
-            Err(error) => self.problem(key, error.message()),
-        }
-    }
-
-    fn need<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
-        if self.table.contains_key(key) { self.take(key) } else { self.problem(key, "is missing") }
-    }
-
-    fn one_of<T: Copy>(&mut self, key: &str, known: &[(&str, T)]) -> Option<T> {
-        let name: String = self.take(key)?;
-        let found = known.iter().find(|(known, _)| *known == name);
-        let names = || known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(" or ");
-        found.map(|(_, value)| *value).or_else(|| self.problem(key, format!("{name:?} is not {}", names())))
-    }
-
-    fn within(&mut self, key: &str, number: f64, min: Option<f64>) {
-        let ty = Type::Number { min, max: None };
-        if ty.check(&Value::Number(number)).is_err() {
-            self.problem::<()>(key, format!("{number} is not {ty}"));
-        }
-    }
-
-    /// A length of time in milliseconds; `ever` and an absent key are none.
-    fn duration(&mut self, key: &str) -> Option<u64> {
-        let text: String = self.take(key).filter(|text| text != "ever")?;
-        match humantime::parse_duration(&text).map(|time| u64::try_from(time.as_millis())) {
-            Ok(Ok(ms)) => Some(ms),
-            _ => self.problem(key, format!("{text:?} is not a length of time such as 8s or 500ms")),
-        }
-    }
-
-    /// The type of a point, from the keys that describe one.
-    fn ty(&mut self) -> Option<Type> {
-        let mut table = Table::new();
-        for key in ["type", "min", "max", "of"] {
-            table.extend(self.table.remove(key).map(|value| (key.to_owned(), value)));
-        }
-        match toml::Value::Table(table).try_into() {
-            Ok(
-                ty @ (Type::Bool
-                | Type::Integer { .. }
-                | Type::Number { .. }
-                | Type::Text { .. }
-                | Type::Choice { .. }),
-            ) => Some(ty),
-            Ok(other) => self.problem("type", format!("a point cannot hold {other}")),
-            Err(error) => self.problem("type", error.message()),
-        }
-    }
-
-    fn finish(self) {
-        self.problems
-            .extend(self.table.keys().map(|key| format!("{}{key}: there is no such key", self.path)));
+impl PointSection {
+    fn read(mut keys: Keys, readers: &Apps, writers: &Apps) -> Self {
+        let ty = keys.ty();
+        let unit = keys.take("unit");
+        let access = [("r", Access::Read), ("rw", Access::ReadWrite)];
+        let access = keys.one_of("access", &access).unwrap_or(Access::Read);
+        let max_age_ms = keys.span("max_age", 0, MAX_AGE_MS_MAX);
+        let mut apps = |key, device: &Apps| keys.take(key).or_else(|| device.clone());
+        let (readers, writers) = (apps("readers", readers), apps("writers", writers));
+        let point = ty.map(|ty| Point { ty, unit, access, max_age_ms, readers, writers });
+        Self { point, keys }
     }
 }
+
+/// The apps that may; none means all.
+pub(super) type Apps = Option<BTreeSet<AppId>>;
 
 /// A syntax error with the line and column in front.
 fn located(text: &str, error: &toml::de::Error) -> String {

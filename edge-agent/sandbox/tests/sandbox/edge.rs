@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use flotilla_sandbox::{Equipment, Host, HostError, Instance, Level, Program, Reply, Sandbox, SandboxLimits};
+use flotilla_sandbox::{Host, HostError, Instance, Level, Program, Reply, Sandbox, SandboxLimits, Simulator};
 use flotilla_schemas::Value;
 use flotilla_schemas::app::{Grants, Limits, Manifest};
 
@@ -30,10 +30,10 @@ pub fn manifest(app: &str) -> Manifest {
 }
 
 /// A sample edge's equipment.
-pub fn equipment(edge: &str) -> Equipment {
+pub fn equipment(edge: &str) -> Simulator {
     let file = format!("{edge}.toml");
     let text = std::fs::read_to_string(samples().join("equipment").join(&file)).unwrap();
-    Equipment::parse(&file, &text).unwrap()
+    Simulator::parse(&file, &text).unwrap()
 }
 
 /// Machine code of the app that goes wrong.
@@ -76,14 +76,14 @@ pub const PANICKING: &str = "panicking";
 /// What the app did to its edge.
 pub struct Edge {
     pub now_ms: AtomicU64,
-    pub equipment: Mutex<Equipment>,
+    pub equipment: Mutex<Simulator>,
     pub events: Mutex<Vec<(String, BTreeMap<String, Value>)>>,
     pub logs: Mutex<Vec<(Level, String)>>,
     pub kept: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Edge {
-    pub fn new(equipment: Equipment) -> Arc<Self> {
+    pub fn new(equipment: Simulator) -> Arc<Self> {
         Arc::new(Self {
             now_ms: AtomicU64::new(0),
             equipment: Mutex::new(equipment),
@@ -105,13 +105,15 @@ impl Host for Edge {
             match device {
                 HANGING => std::future::pending().await,
                 PANICKING => panic!("the driver of {point} is broken"),
-                _ => self.equipment.lock().unwrap().read(device, point, self.now_ms()),
+                _ => self.equipment.lock().unwrap().read(device, point, self.now_ms()).result,
             }
         })
     }
 
     fn write<'a>(&'a self, device: &'a str, point: &'a str, value: Value) -> Reply<'a, ()> {
-        Box::pin(async move { self.equipment.lock().unwrap().write(device, point, &value, self.now_ms()) })
+        Box::pin(
+            async move { self.equipment.lock().unwrap().write(device, point, &value, self.now_ms()).result },
+        )
     }
 
     fn emit(&self, event: &str, fields: BTreeMap<String, Value>) -> Result<(), HostError> {

@@ -1,0 +1,259 @@
+//! Equipment: what an app sets is journaled before the device sees it, and confirmed after. A device that does not
+//! answer well is a fault, which is over by itself once the device has answered well for a while.
+//!
+//! ```text
+//!  ill ──▶ open ──▶ probed every PROBE_MS ──▶ well for WELL_MS ──▶ closed
+//!                        ▲        │                                  │
+//!                        └─ ill ──┘      ill again within FLAP_MS: twice the time, up to WELL_MS_MAX
+//! ```
+//!
+//! So a device that comes and goes opens few faults, and then one that stays. What it refused to be set to cannot be
+//! probed by reading: that waits until the app sets it well, or has not been refused for [`REFUSAL_MS`].
+//!
+//! A device that cannot be reached is one fault, whichever of its points were asked for; everything else is one a
+//! point.
+
+use std::collections::BTreeMap;
+
+use flotilla_schemas::fault::{How, Kind, kind};
+use flotilla_schemas::journal::{Body, Lane};
+use flotilla_schemas::{AppId, FaultId, PointId, Value};
+
+use crate::core::Core;
+use crate::effect::Effect;
+use crate::input::{Failure, Health};
+
+/// How often a point is read whose device did not answer well, in milliseconds.
+pub const PROBE_MS: u64 = 1_000;
+
+/// For how long a device must have answered well before its fault is closed, in milliseconds.
+pub const WELL_MS: u64 = 2_000;
+
+/// The same at the most, for one that comes and goes.
+pub const WELL_MS_MAX: u64 = 300_000;
+
+/// A fault that comes back within this time after its end was not over, in milliseconds.
+pub const FLAP_MS: u64 = 600_000;
+
+/// How long after the last refusal to be set a device is taken to be willing again, in milliseconds.
+pub const REFUSAL_MS: u64 = 300_000;
+
+/// The most equipment faults that are open at once. One more is not opened; an event says when there are so many.
+pub const ILL_MAX: usize = 64;
+
+/// The most points of which it is remembered that they come and go; the one that ended first is forgotten first.
+const RESTLESS_MAX: usize = 256;
+
+/// What is known of devices that are not well, and of points that are being set.
+#[derive(Debug, Default)]
+pub(crate) struct Equipment {
+    watches: BTreeMap<FaultId, Watch>,
+    restless: BTreeMap<(PointId, Kind), Restless>,
+    writes: BTreeMap<u64, Write>,
+}
+
+/// How an open fault comes to its end.
+#[derive(Debug)]
+struct Watch {
+    /// When the point is read next; for a refusal to be set, when it is taken to be over.
+    probe_at: u64,
+    /// The device has answered well since then.
+    well_since: Option<u64>,
+    /// For how long it must.
+    well_ms: u64,
+    /// Only setting it shows whether it is over.
+    refusal: bool,
+}
+
+/// A fault that has ended.
+#[derive(Debug)]
+struct Restless {
+    well_ms: u64,
+    ended_ms: u64,
+}
+
+/// A point that is being set.
+#[derive(Debug)]
+struct Write {
+    /// The number of its record.
+    record: u64,
+    app: AppId,
+    point: PointId,
+    began_ms: u64,
+}
+
+impl Core {
+    /// An app wants to set a point: that is journaled, then done.
+    pub(crate) fn write(&mut self, write: u64, app: AppId, point: PointId, value: Value) {
+        let mut record = 0;
+        if !self.storage_full {
+            let service = self.service_running(&app);
+            let body = Body::Write { app: app.clone(), point: point.clone(), value, service };
+            record = self.record(Lane::Event, body).seq;
+        }
+        let began_ms = self.now.mono_ms;
+        self.equipment.writes.insert(write, Write { record, app, point, began_ms });
+        self.effect(Effect::Write(write));
+    }
+
+    /// What came of it.
+    pub(crate) fn written(&mut self, write: u64, result: Result<(), Failure>) {
+        let Some(Write { record, app, point, began_ms }) = self.equipment.writes.remove(&write) else {
+            return;
+        };
+        if !self.storage_full {
+            let error = result.as_ref().err().map(|failure| failure.message.clone());
+            let elapsed_ms = self.now.mono_ms - began_ms.min(self.now.mono_ms);
+            let body = Body::Written { write: record, point: point.clone(), error, elapsed_ms };
+            self.record(Lane::Event, body);
+        }
+        match result {
+            Ok(()) => self.set_well(&point),
+            Err(failure) => self.ill(app, point, failure, true),
+        }
+    }
+
+    /// A device was asked for a point.
+    pub(crate) fn asked(&mut self, app: Option<AppId>, point: PointId, health: Health) {
+        match health {
+            Health::Ill(failure) => self.ill(app.unwrap_or_else(AppId::system), point, failure, false),
+            Health::Well => self.well(&point),
+            Health::Gone => {
+                for id in self.faults_at(&point) {
+                    self.equipment.watches.remove(&id);
+                    self.close_fault(&id, How::Moot);
+                }
+            }
+        }
+    }
+
+    /// The device did not answer well: a fault, or more of one.
+    fn ill(&mut self, app: AppId, point: PointId, failure: Failure, set: bool) {
+        if !failure.kind.is_in("equipment.*") {
+            return;
+        }
+        let now_ms = self.now.mono_ms;
+        let refusal = set && matches!(failure.kind.as_str(), kind::EQUIPMENT_REFUSED | kind::EQUIPMENT_RANGE);
+        let pause_ms = if refusal { REFUSAL_MS } else { PROBE_MS };
+        for (id, open) in &mut self.faults {
+            let fault = &mut open.fault;
+            let Some(watch) = self.equipment.watches.get_mut(id) else { continue };
+            if fault.point.as_ref().is_some_and(|at| same(at, &point, &failure.kind)) {
+                // What is ill in one way is not well in another.
+                watch.well_since = None;
+                if fault.kind == failure.kind {
+                    fault.count = fault.count.saturating_add(1);
+                    watch.refusal |= refusal;
+                    watch.probe_at = watch.probe_at.max(if refusal { now_ms + pause_ms } else { 0 });
+                    return;
+                }
+            }
+        }
+        if self.equipment.watches.len() >= ILL_MAX {
+            return;
+        }
+        let well_ms = self.equipment.well_ms(&point, &failure.kind, now_ms);
+        let id = self.opened(None, app, failure, None, Some(point));
+        let watch = Watch { probe_at: now_ms + pause_ms, well_since: None, well_ms, refusal };
+        self.equipment.watches.insert(id.clone(), watch);
+        self.ask(&id);
+        if self.equipment.watches.len() == ILL_MAX {
+            self.record_event("equipment-faults-at-their-most", [("open", (ILL_MAX as u64).into())]);
+        }
+    }
+
+    /// The device answered a probe well: faults that waited for that are closed after a while.
+    fn well(&mut self, point: &PointId) {
+        let now_ms = self.now.mono_ms;
+        for id in self.faults_at(point) {
+            let Some(watch) = self.equipment.watches.get_mut(&id).filter(|watch| !watch.refusal) else {
+                continue;
+            };
+            let since = *watch.well_since.get_or_insert(now_ms);
+            if now_ms - since.min(now_ms) >= watch.well_ms {
+                self.recovered(&id);
+            }
+        }
+    }
+
+    /// The device was set and said so: what it refused before is probed like all else from now on.
+    fn set_well(&mut self, point: &PointId) {
+        for id in self.faults_at(point) {
+            if let Some(watch) = self.equipment.watches.get_mut(&id).filter(|watch| watch.refusal) {
+                (watch.refusal, watch.probe_at) = (false, self.now.mono_ms);
+            }
+        }
+    }
+
+    fn recovered(&mut self, id: &FaultId) {
+        let ended_ms = self.now.mono_ms;
+        let Some(Watch { well_ms, .. }) = self.equipment.watches.remove(id) else { return };
+        let fault = self.faults.get(id).map(|open| &open.fault);
+        if let Some((point, kind)) = fault.and_then(|fault| Some((fault.point.clone()?, fault.kind.clone())))
+        {
+            self.equipment.remember(point, kind, Restless { well_ms, ended_ms });
+        }
+        self.close_fault(id, How::Cured);
+    }
+
+    /// The equipment faults that are about this very point.
+    fn faults_at(&self, point: &PointId) -> Vec<FaultId> {
+        let at =
+            |id: &&FaultId| self.faults.get(*id).is_some_and(|open| open.fault.point.as_ref() == Some(point));
+        self.equipment.watches.keys().filter(at).cloned().collect()
+    }
+
+    /// Probes what is due.
+    pub(crate) fn equipment_due(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let mut probes = Vec::new();
+        for (id, watch) in self.equipment.watches.iter_mut().filter(|(_, watch)| watch.probe_at <= now_ms) {
+            (watch.probe_at, watch.refusal) = (now_ms + PROBE_MS, false);
+            probes.extend(self.faults.get(id).and_then(|open| open.fault.point.clone()));
+        }
+        probes.sort_unstable();
+        probes.dedup();
+        probes.into_iter().for_each(|point| self.effect(Effect::Probe(point)));
+    }
+
+    pub(crate) fn equipment_wake(&self) -> Option<u64> {
+        if self.stopping {
+            return None;
+        }
+        self.equipment.watches.values().map(|watch| watch.probe_at).min()
+    }
+
+    /// At boot: what was ill is probed.
+    pub(crate) fn reboot_equipment(&mut self) {
+        let ill = self.faults.iter().filter(|(_, open)| open.fault.point.is_some());
+        for (id, _) in ill {
+            let probe_at = self.now.mono_ms;
+            let watch = Watch { probe_at, well_since: None, well_ms: WELL_MS, refusal: false };
+            self.equipment.watches.insert(id.clone(), watch);
+        }
+    }
+}
+
+/// Whether what is said of one point is said of the other.
+fn same(at: &PointId, point: &PointId, kind: &Kind) -> bool {
+    at == point || (kind.as_str() == kind::EQUIPMENT_UNREACHABLE && at.device == point.device)
+}
+
+impl Equipment {
+    /// For how long the device must be well before this fault, which opens now, is over.
+    fn well_ms(&self, point: &PointId, kind: &Kind, now_ms: u64) -> u64 {
+        let before = self.restless.iter().filter(|((at, of), _)| of == kind && same(at, point, kind));
+        let recent = before.filter(|(_, was)| now_ms - was.ended_ms.min(now_ms) < FLAP_MS);
+        recent.map(|(_, was)| (was.well_ms * 2).min(WELL_MS_MAX)).max().unwrap_or(WELL_MS)
+    }
+
+    fn remember(&mut self, point: PointId, kind: Kind, restless: Restless) {
+        self.restless.insert((point, kind), restless);
+        if self.restless.len() > RESTLESS_MAX
+            && let Some(oldest) =
+                self.restless.iter().min_by_key(|(_, was)| was.ended_ms).map(|(at, _)| at.clone())
+        {
+            self.restless.remove(&oldest);
+        }
+    }
+}
