@@ -11,6 +11,9 @@
 //! [`DRIVERS`].
 
 mod driver;
+#[cfg(feature = "modbus")]
+mod modbus;
+mod mqtt;
 mod simulated;
 
 use std::collections::BTreeMap;
@@ -33,7 +36,12 @@ pub const REQUESTS_MAX: usize = 16;
 type Make = fn(&mut Section) -> Option<Box<dyn Driver>>;
 
 /// The drivers of this build, by their names in an equipment file.
-const DRIVERS: &[(&str, Make)] = &[("simulated", simulated::read)];
+const DRIVERS: &[(&str, Make)] = &[
+    ("simulated", simulated::read),
+    #[cfg(feature = "modbus")]
+    ("modbus", modbus::read),
+    ("mqtt", mqtt::read),
+];
 
 /// The devices of an equipment file, not in use yet.
 pub struct Devices(Vec<Driven>);
