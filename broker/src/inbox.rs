@@ -18,11 +18,16 @@ use crate::registry::Farewell;
 /// A queue that grew beyond this gives its room back when it is empty.
 const KEPT_MESSAGES: usize = 32;
 
-/// How much may wait in one inbox.
+/// While all inboxes together are full, this part of an inbox's bounds holds.
+const SHARE: usize = 64;
+
+/// How much may wait in one inbox, and in all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub messages: usize,
     pub bytes: usize,
+    /// Bytes in all of them; a message that waits for several clients counts for each.
+    pub all_bytes: usize,
 }
 
 /// A message on its way to one client.
@@ -94,9 +99,10 @@ impl Inbox {
 
     /// Puts a message in, or gives it back if there is no room.
     pub(crate) fn push(&self, delivery: Delivery) -> Result<(), Delivery> {
+        let bounds = self.present_bounds();
         let mut state = lock(&self.state);
         let bytes = delivery.message.size_bytes();
-        while !state.has_room(bytes, self.bounds) {
+        while !state.has_room(bytes, bounds) {
             let Some(oldest) = state.take_oldest_qos0() else {
                 if delivery.qos != QoS::AtMostOnce && state.attached && delivery.share.is_none() {
                     state.overflow += 1;
@@ -192,6 +198,14 @@ impl Inbox {
         Poll::Pending
     }
 
+    fn present_bounds(&self) -> Bounds {
+        let Bounds { messages, bytes, all_bytes } = self.bounds;
+        match self.meters.queued_bytes.get() < all_bytes as u64 {
+            true => self.bounds,
+            false => Bounds { messages: messages / SHARE, bytes: bytes / SHARE, all_bytes },
+        }
+    }
+
     fn count_out(&self, delivery: &Delivery) {
         self.meters.queued_messages.sub(1);
         self.meters.queued_bytes.sub(delivery.message.size_bytes() as u64);
@@ -243,7 +257,7 @@ mod tests {
     use super::*;
 
     fn inbox(messages: usize, bytes: usize) -> Inbox {
-        Inbox::new(1, Bounds { messages, bytes }, Arc::default())
+        Inbox::new(1, Bounds { messages, bytes, all_bytes: usize::MAX }, Arc::default())
     }
 
     fn push(inbox: &Inbox, name: &str, qos: QoS) -> bool {
@@ -282,6 +296,22 @@ mod tests {
     }
 
     #[test]
+    fn while_all_inboxes_together_are_full_each_has_a_small_share() {
+        let meters = Arc::<Meters>::default();
+        let bounds = Bounds { messages: 2 * SHARE, bytes: usize::MAX, all_bytes: 2_000 };
+        let inboxes = [1, 2].map(|serial| Inbox::new(serial, bounds, Arc::clone(&meters)));
+        let [greedy, modest] = &inboxes;
+        while meters.queued_bytes.get() < 2_000 {
+            assert!(push(greedy, "a", QoS::AtLeastOnce));
+        }
+        assert!(!push(greedy, "a", QoS::AtLeastOnce));
+        assert!(push(modest, "a", QoS::AtLeastOnce) && push(modest, "a", QoS::AtLeastOnce));
+        assert!(!push(modest, "a", QoS::AtLeastOnce));
+        names(greedy);
+        assert!(push(modest, "a", QoS::AtLeastOnce));
+    }
+
+    #[test]
     fn only_a_connected_client_is_told_that_one_of_qos_1_was_refused() {
         let inbox = inbox(1, usize::MAX);
         assert!(push(&inbox, "a", QoS::AtLeastOnce) && !push(&inbox, "b", QoS::AtLeastOnce));
@@ -298,7 +328,11 @@ mod tests {
     #[test]
     fn an_inbox_that_is_dropped_takes_what_waits_off_the_meters() {
         let meters = Arc::<Meters>::default();
-        let inbox = Inbox::new(1, Bounds { messages: 9, bytes: usize::MAX }, Arc::clone(&meters));
+        let inbox = Inbox::new(
+            1,
+            Bounds { messages: 9, bytes: usize::MAX, all_bytes: usize::MAX },
+            Arc::clone(&meters),
+        );
         push(&inbox, "a", QoS::AtLeastOnce);
         drop(inbox);
         assert_eq!((meters.queued_messages.get(), meters.queued_bytes.get()), (0, 0));

@@ -42,6 +42,9 @@ pub struct Limits {
     pub queue_messages: usize,
     /// Their bytes; as for their count. A message that waits for many is in memory once.
     pub queue_bytes: usize,
+    /// The same for all clients together, counted for each. While there are as many, no client may have more than a
+    /// 64th of the two bounds above.
+    pub queued_bytes: usize,
     /// Retained messages in all; a publish that would add one is refused with "quota exceeded".
     pub retained_count: usize,
     /// Bytes of all retained messages, topics and properties included; as for their count.
@@ -69,6 +72,7 @@ impl Default for Limits {
             deliveries: 1_000,
             queue_messages: 20_000,
             queue_bytes: 8 << 20,
+            queued_bytes: 2 << 30,
             retained_count: 200_000,
             retained_bytes: 512 << 20,
             router_messages: 1 << 32,

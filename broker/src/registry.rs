@@ -55,7 +55,11 @@ impl Registry {
             left: Notify::new(),
             connections_max: limits.connections,
             sessions_max: limits.sessions,
-            bounds: Bounds { messages: limits.queue_messages, bytes: limits.queue_bytes },
+            bounds: Bounds {
+                messages: limits.queue_messages,
+                bytes: limits.queue_bytes,
+                all_bytes: limits.queued_bytes,
+            },
             meters,
         })
     }

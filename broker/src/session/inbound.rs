@@ -159,8 +159,8 @@ impl Session {
             });
         }
         self.send(Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes }, None))?;
-        self.backlog.retain(|old| backlog.iter().all(|new: &Backlog| new.filter != old.filter));
-        self.backlog.extend(backlog);
+        self.kept.backlog.retain(|old| backlog.iter().all(|new: &Backlog| new.filter != old.filter));
+        self.kept.backlog.extend(backlog);
         Ok(())
     }
 
@@ -219,7 +219,7 @@ impl Session {
                 Some(place) => {
                     self.kept.subscriptions.swap_remove(place);
                     self.broker.subscribers.unsubscribe(&filter, &self.kept.inbox);
-                    self.backlog.retain(|old| *old.filter != *filter);
+                    self.kept.backlog.retain(|old| *old.filter != *filter);
                     UnsubAckReason::Success
                 }
                 None => UnsubAckReason::NoSubscriptionExisted,

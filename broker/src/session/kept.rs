@@ -3,11 +3,13 @@
 //! What was subscribed to goes on to be queued; what belongs to a shared group goes to others at once. A will with a
 //! delay is published when that is over, or the session; whichever comes first. All of this is in memory alone.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::outbound::Backlog;
 use super::window::Window;
 use crate::admission::{FOREVER_S, Will};
 use crate::broker::Broker;
@@ -21,6 +23,8 @@ pub(crate) struct Kept {
     /// Each filter once.
     pub(super) subscriptions: Vec<Box<str>>,
     pub(super) window: Window,
+    /// Retained messages still to be delivered.
+    pub(super) backlog: VecDeque<Backlog>,
     /// A will that waits for its delay.
     pub(super) will: Option<Will>,
     /// Numbers the times that clients were away, in their order.
@@ -29,7 +33,14 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub(super) fn new(inbox: Arc<Inbox>, deliveries: u16) -> Self {
-        Self { inbox, subscriptions: Vec::new(), window: Window::new(deliveries), will: None, absence: 0 }
+        Self {
+            inbox,
+            subscriptions: Vec::new(),
+            window: Window::new(deliveries),
+            backlog: VecDeque::new(),
+            will: None,
+            absence: 0,
+        }
     }
 
     #[cfg(test)]

@@ -14,7 +14,6 @@ mod outbound;
 mod output;
 mod window;
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -37,7 +36,6 @@ use crate::registry::Claim;
 use acks::Acks;
 use input::poll_read;
 pub(crate) use kept::Kept;
-use outbound::Backlog;
 use output::Output;
 
 /// How long the last packets of a session may take.
@@ -145,12 +143,12 @@ pub(crate) struct Session {
     /// The client goes on with a former session.
     resumed: bool,
     input: BytesMut,
+    /// The input may hold whole packets, which wait until the router has room.
+    held: bool,
     output: Output,
     acks: Acks,
     /// The topics that the client gave numbers to.
     aliases: Vec<Bytes>,
-    /// Retained messages still to be delivered.
-    backlog: VecDeque<Backlog>,
     heard: Instant,
     /// Since when something waits that the client does not take.
     stalled: Option<Instant>,
@@ -165,10 +163,10 @@ impl Session {
             kept,
             resumed: false,
             input,
+            held: false,
             output: Output::default(),
             acks: Acks::default(),
             aliases: Vec::new(),
-            backlog: VecDeque::new(),
             heard: Instant::now(),
             stalled: None,
         }
@@ -242,7 +240,7 @@ impl Session {
             self.broker.meters.bytes_out.add(written.map_err(Close::Lost)? as u64);
         }
         let room = was_full && !self.output.is_full();
-        if room || (!self.backlog.is_empty() && self.takes()) || self.acks.poll_ready(cx).is_ready() {
+        if room || (!self.kept.backlog.is_empty() && self.takes()) || self.acks.poll_ready(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         match self.kept.inbox.poll_call(cx, self.takes()) {
@@ -269,7 +267,7 @@ impl Session {
         if !self.has_room() {
             return Poll::Pending;
         }
-        if !self.broker.router.flow.has_room() {
+        if self.held || !self.broker.router.flow.has_room() {
             return self.broker.router.flow.poll_room(cx).map(Ok);
         }
         poll_read(stream, &mut self.input, cx).map(|read| {
@@ -280,10 +278,12 @@ impl Session {
     }
 
     fn handle_frames(&mut self) -> Result<(), Close> {
-        while self.has_room()
-            && self.broker.router.flow.has_room()
-            && let Some(frame) = next_frame(&mut self.input, self.broker.limits.packet_bytes)?
-        {
+        while self.has_room() {
+            self.held = !self.broker.router.flow.has_room();
+            if self.held {
+                break;
+            }
+            let Some(frame) = next_frame(&mut self.input, self.broker.limits.packet_bytes)? else { break };
             let packet = self.admission.version.read(frame)?;
             self.handle(packet)?;
         }

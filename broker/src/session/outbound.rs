@@ -47,7 +47,7 @@ impl Session {
         if !self.takes() {
             return Ok(());
         }
-        let Some(mut backlog) = self.backlog.pop_front() else { return Ok(()) };
+        let Some(mut backlog) = self.kept.backlog.pop_front() else { return Ok(()) };
         let page = self.broker.retained.page(&backlog.filter, backlog.after.as_deref(), PAGE);
         let mut through = page.len() < PAGE;
         for message in page {
@@ -61,7 +61,7 @@ impl Session {
             self.deliver_one(&Delivery { message, qos, retain: true, identifiers, share: None })?;
         }
         if !through {
-            self.backlog.push_front(backlog);
+            self.kept.backlog.push_front(backlog);
         }
         Ok(())
     }

@@ -9,12 +9,17 @@ use rumqttd::protocol::QoS;
 
 use crate::inbox::Delivery;
 
+/// Bytes on their way to one client, beyond which the next message waits.
+const WINDOW_BYTES: usize = 4 << 20;
+
 #[derive(Debug)]
 pub(crate) struct Window {
     /// With the place of each in the order in which they were sent.
     unacked: BTreeMap<u16, (u64, Delivery)>,
     /// Those that this connection has not yet sent.
     again: VecDeque<u16>,
+    /// Bytes of all that is not acknowledged.
+    bytes: usize,
     last: u16,
     sent: u64,
     max: u16,
@@ -22,7 +27,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn new(max: u16) -> Self {
-        Self { unacked: BTreeMap::new(), again: VecDeque::new(), last: 0, sent: 0, max }
+        Self { unacked: BTreeMap::new(), again: VecDeque::new(), bytes: 0, last: 0, sent: 0, max }
     }
 
     /// For a client that came back, with what it takes now.
@@ -34,7 +39,8 @@ impl Window {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.unacked.len() - self.again.len() >= usize::from(self.max)
+        let sent = self.unacked.len() - self.again.len();
+        sent >= usize::from(self.max) || (sent > 0 && self.bytes >= WINDOW_BYTES)
     }
 
     /// The next one to be sent again.
@@ -57,13 +63,16 @@ impl Window {
             }
         }
         self.sent += 1;
+        self.bytes += delivery.message.size_bytes();
         self.unacked.insert(self.last, (self.sent, delivery.clone()));
         Some(self.last)
     }
 
     /// Frees an id; one that is not in use is no matter, as the client may repeat itself.
     pub(crate) fn release(&mut self, pkid: u16) {
-        if self.unacked.remove(&pkid).is_some() && !self.again.is_empty() {
+        let Some((_, delivery)) = self.unacked.remove(&pkid) else { return };
+        self.bytes -= delivery.message.size_bytes();
+        if !self.again.is_empty() {
             self.again.retain(|other| *other != pkid);
         }
     }
@@ -73,6 +82,7 @@ impl Window {
         let shared = |(_, (_, delivery)): &(u16, (u64, Delivery))| delivery.share.is_some();
         let (shared, own): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unacked).into_iter().partition(shared);
         self.unacked = own.into_iter().collect();
+        self.bytes = self.unacked.values().map(|(_, delivery)| delivery.message.size_bytes()).sum();
         self.again.retain(|pkid| self.unacked.contains_key(pkid));
         shared
             .into_iter()
@@ -137,6 +147,22 @@ mod tests {
         window.take(&Delivery { share: Some(Arc::from("$share/g/a")), ..delivery() });
         assert_eq!(window.take_shared().len(), 1);
         assert_eq!((window.unacked.len(), window.take_shared().len()), (1, 0));
+    }
+
+    #[test]
+    fn long_messages_fill_it_before_their_count_does_but_one_always_fits() {
+        let mut window = Window::new(100);
+        let half = crate::inbox::delivery(&"x".repeat(WINDOW_BYTES / 2), QoS::AtLeastOnce);
+        let first = window.take(&half).unwrap();
+        assert!(!window.is_full());
+        window.take(&half);
+        assert!(window.is_full());
+        window.release(first);
+        assert!(!window.is_full());
+        window.take(&half);
+        window.resume(100);
+        assert!(!window.is_full(), "none of it was sent on this connection");
+        assert!(window.take_again().is_some() && window.is_full());
     }
 
     #[test]

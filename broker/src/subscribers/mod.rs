@@ -158,7 +158,11 @@ mod tests {
         Options { qos: QoS::AtLeastOnce, no_local: false, retain_as_published: false, identifier: None };
 
     fn inbox(serial: u64) -> Arc<Inbox> {
-        let inbox = Inbox::new(serial, Bounds { messages: 1_000, bytes: usize::MAX }, Arc::default());
+        let inbox = Inbox::new(
+            serial,
+            Bounds { messages: 1_000, bytes: usize::MAX, all_bytes: usize::MAX },
+            Arc::default(),
+        );
         inbox.attach();
         Arc::new(inbox)
     }

@@ -174,7 +174,7 @@ mod tests {
     ];
 
     fn subscriber(serial: u64) -> Subscriber {
-        let inbox = Inbox::new(serial, Bounds { messages: 1, bytes: 1 }, Arc::default());
+        let inbox = Inbox::new(serial, Bounds { messages: 1, bytes: 1, all_bytes: 1 }, Arc::default());
         let options =
             Options { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, identifier: None };
         Subscriber { inbox: Arc::new(inbox), options, since: 0 }
