@@ -50,7 +50,7 @@ enum Command {
     /// Publish, list and show apps
     #[command(subcommand)]
     App(AppCommand),
-    /// Check, publish, list and show scripts
+    /// Check, generate, publish, list and show scripts
     #[command(subcommand)]
     Script(ScriptCommand),
     /// Start, stop and list services
@@ -150,6 +150,8 @@ mod tests {
             "center --id c1 --fleet f.json --key k --broker mqtt://h --data dir --api 127.0.0.1:8080",
             "edge --id e1 --fleet f.json --broker mqtt://h --data dir --equipment e.toml",
             "script check --definition d.dtd --events e.json --app a.wasm --app meter=m.wasm script.xml",
+            "script generate --definition d.dtd --cover --out dir --root r --seed 7 --within 2m --include ent",
+            "script generate --definition d.dtd --random 10 --out dir --force --json",
             "app publish dir --key k",
             "app list",
             "app show aircon",
@@ -182,6 +184,8 @@ mod tests {
             "edge show",
             "edge show e1 --id e1",
             "script check script.xml --definition d.dtd --app a.wasm",
+            "script generate --definition d.dtd --out dir",
+            "script generate --definition d.dtd --cover --random 10 --out dir",
             "service start cooling",
             "service start cooling --on e1,E2",
             "service start cooling --on e1 --every 60s --once",

@@ -1,6 +1,8 @@
-//! `flotilla script`: check, publish, list and show scripts.
+//! `flotilla script`: check, generate, publish, list and show scripts.
 
 mod check;
+mod definition;
+mod generate;
 mod publish;
 
 use center_agent::api::types::{ScriptDetail, ScriptSummary};
@@ -16,6 +18,8 @@ use crate::output::{self, BOLD, Cell, Table, styled};
 pub enum ScriptCommand {
     /// Check a script by its definition, with its event list and apps, before anybody sees it
     Check(check::Check),
+    /// Make scripts from a definition, for people: all that it allows, or some by chance
+    Generate(generate::Generate),
     /// Prove, sign and publish the script in a folder
     Publish(publish::Publish),
     /// List the published scripts
@@ -42,6 +46,7 @@ pub struct Show {
 pub fn run(command: ScriptCommand) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         ScriptCommand::Check(check) => Ok(check::run(&check)?),
+        ScriptCommand::Generate(generate) => Ok(generate::run(&generate)?),
         ScriptCommand::Publish(publish) => Ok(publish::run(&publish)?),
         ScriptCommand::List(list) => Ok(run_list(&list)?),
         ScriptCommand::Show(show) => Ok(run_show(&show)?),

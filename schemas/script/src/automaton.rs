@@ -16,12 +16,16 @@ pub(crate) struct Automaton {
     states: Vec<State>,
 }
 
-/// A state: a place in the model behind which something may follow.
+/// A state: a place in the model behind which something may follow. What may follow several places is kept once, so
+/// that of `(a | b | …)*` there are not as many transitions as pairs of names.
 #[derive(Debug, Clone, Default)]
 struct State {
-    next: BTreeMap<Arc<str>, Place>,
+    next: Vec<Arc<Places>>,
     may_end: bool,
 }
+
+/// Places by the elements that lead to them.
+type Places = BTreeMap<Arc<str>, Place>;
 
 /// A state's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,9 +45,9 @@ impl Automaton {
     pub fn build(model: &Particle, budget: &mut usize) -> Result<Self, ModelError> {
         let mut builder = Builder { states: vec![State::default()], budget };
         let whole = builder.part(model)?;
-        let start = [Place::default()];
-        builder.link(&start, &whole.first)?;
-        let starting = start.iter().filter(|_| whole.may_be_absent);
+        let mut start = Part { last: vec![Place::default()], ..Part::default() };
+        builder.link(&mut start, &whole.first)?;
+        let starting = start.last.iter().filter(|_| whole.may_be_absent);
         for place in whole.last.iter().chain(starting) {
             if let Some(state) = builder.states.get_mut(place.0) {
                 state.may_end = true;
@@ -54,7 +58,7 @@ impl Automaton {
 
     /// The place behind this element, if it may stand here.
     pub fn step(&self, place: Place, name: &str) -> Option<Place> {
-        self.states.get(place.0)?.next.get(name).copied()
+        self.states.get(place.0)?.next.iter().find_map(|places| places.get(name)).copied()
     }
 
     /// Whether the content may end here.
@@ -63,21 +67,40 @@ impl Automaton {
     }
 
     /// The elements that may stand here, sorted.
-    pub fn expected(&self, place: Place) -> impl Iterator<Item = &str> {
-        self.states.get(place.0).into_iter().flat_map(|state| state.next.keys().map(|name| &**name))
+    pub fn expected(&self, place: Place) -> BTreeSet<&str> {
+        self.states.get(place.0).into_iter().flat_map(State::names).collect()
     }
 
     /// All elements that may stand anywhere.
     pub fn names(&self) -> BTreeSet<&str> {
-        self.states.iter().flat_map(|state| state.next.keys().map(|name| &**name)).collect()
+        self.states.iter().flat_map(State::names).collect()
     }
 }
 
-/// A part of a model: the places where it can begin and end.
+impl State {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.next.iter().flat_map(|places| places.keys().map(|name| &**name))
+    }
+}
+
+/// A part of a model: the places where it can begin and end, and what may follow the latter so far.
+#[derive(Default)]
 struct Part {
     may_be_absent: bool,
     first: Vec<(Arc<str>, Place)>,
     last: Vec<Place>,
+    /// To which place an element leads from any of the last; none if from one to this and from another to that.
+    after: BTreeMap<Arc<str>, Option<Place>>,
+}
+
+impl Part {
+    /// Adds where an element leads from places among the last.
+    fn follow(&mut self, name: &Arc<str>, place: Option<Place>) {
+        let known = self.after.entry(Arc::clone(name)).or_insert(place);
+        if *known != place {
+            *known = None;
+        }
+    }
 }
 
 struct Builder<'b> {
@@ -93,62 +116,73 @@ impl Builder<'_> {
             Term::Choice(parts) => self.choice(parts)?,
         };
         if particle.occurs.may_repeat() {
-            self.link(&part.last, &part.first)?;
+            let first = part.first.clone();
+            self.link(&mut part, &first)?;
         }
         part.may_be_absent |= particle.occurs.may_be_absent();
         Ok(part)
     }
 
     fn element(&mut self, name: &Arc<str>) -> Result<Part, ModelError> {
-        self.spend()?;
+        self.spend(1)?;
         let place = Place(self.states.len());
         self.states.push(State::default());
-        Ok(Part { may_be_absent: false, first: vec![(Arc::clone(name), place)], last: vec![place] })
+        Ok(Part { first: vec![(Arc::clone(name), place)], last: vec![place], ..Part::default() })
     }
 
     fn sequence(&mut self, parts: &[Particle]) -> Result<Part, ModelError> {
-        let mut whole = Part { may_be_absent: true, first: Vec::new(), last: Vec::new() };
+        let mut whole = Part { may_be_absent: true, ..Part::default() };
         for particle in parts {
             let part = self.part(particle)?;
-            self.link(&whole.last, &part.first)?;
+            self.link(&mut whole, &part.first)?;
+            if !part.may_be_absent {
+                whole.last.clear();
+                whole.after.clear();
+            }
+            whole.last.extend(part.last);
+            part.after.iter().for_each(|(name, place)| whole.follow(name, *place));
             if whole.may_be_absent {
                 whole.first.extend(part.first);
             }
-            if !part.may_be_absent {
-                whole.last.clear();
-            }
-            whole.last.extend(part.last);
             whole.may_be_absent &= part.may_be_absent;
         }
         Ok(whole)
     }
 
     fn choice(&mut self, parts: &[Particle]) -> Result<Part, ModelError> {
-        let mut whole = Part { may_be_absent: false, first: Vec::new(), last: Vec::new() };
+        let mut whole = Part::default();
         for particle in parts {
             let part = self.part(particle)?;
             whole.first.extend(part.first);
             whole.last.extend(part.last);
+            part.after.iter().for_each(|(name, place)| whole.follow(name, *place));
             whole.may_be_absent |= part.may_be_absent;
         }
         Ok(whole)
     }
 
-    fn link(&mut self, from: &[Place], to: &[(Arc<str>, Place)]) -> Result<(), ModelError> {
-        for place in from {
-            for (name, next) in to {
-                self.spend()?;
-                let Some(state) = self.states.get_mut(place.0) else { continue };
-                if *state.next.entry(Arc::clone(name)).or_insert(*next) != *next {
-                    return Err(ModelError::Ambiguous(Arc::clone(name)));
-                }
+    /// Lets these places follow every last one of the part.
+    fn link(&mut self, part: &mut Part, to: &[(Arc<str>, Place)]) -> Result<(), ModelError> {
+        self.spend(to.len().saturating_add(part.last.len()))?;
+        let mut places = Places::new();
+        for (name, place) in to {
+            let leads_elsewhere = part.after.get(name).is_some_and(|known| *known != Some(*place));
+            if leads_elsewhere || *places.entry(Arc::clone(name)).or_insert(*place) != *place {
+                return Err(ModelError::Ambiguous(Arc::clone(name)));
             }
+        }
+        if !part.last.is_empty() {
+            places.iter().for_each(|(name, place)| part.follow(name, Some(*place)));
+        }
+        let places = Arc::new(places);
+        for place in &part.last {
+            self.states.get_mut(place.0).into_iter().for_each(|state| state.next.push(Arc::clone(&places)));
         }
         Ok(())
     }
 
-    fn spend(&mut self) -> Result<(), ModelError> {
-        *self.budget = self.budget.checked_sub(1).ok_or(ModelError::Large)?;
+    fn spend(&mut self, steps: usize) -> Result<(), ModelError> {
+        *self.budget = self.budget.checked_sub(steps).ok_or(ModelError::Large)?;
         Ok(())
     }
 }
@@ -196,18 +230,18 @@ mod tests {
     fn what_is_expected_is_known_at_every_place() {
         let automaton = automaton("(a+, (b | c)?)");
         let start = Place::default();
-        assert_eq!(automaton.expected(start).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(automaton.expected(start), BTreeSet::from(["a"]));
         let behind = automaton.step(start, "a").unwrap();
-        assert_eq!(automaton.expected(behind).collect::<Vec<_>>(), ["a", "b", "c"]);
-        assert_eq!(automaton.names().into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(automaton.expected(behind), BTreeSet::from(["a", "b", "c"]));
+        assert_eq!(automaton.names(), BTreeSet::from(["a", "b", "c"]));
     }
 
     #[test]
     fn a_model_that_costs_its_budget_is_made_and_a_larger_one_is_not() {
         let name = |name: &str| Particle { term: Term::Element(name.into()), occurs: Occurs::Once };
         let model = Particle { term: Term::Sequence(vec![name("a"), name("b")]), occurs: Occurs::Some };
-        // Two names, and the transitions to a, from a to b and from b to a.
-        assert!(Automaton::build(&model, &mut 5).is_ok());
-        assert_eq!(Automaton::build(&model, &mut 4).map(drop), Err(ModelError::Large));
+        // Two names; that a leads to b, b to a, and the start to a, each to one place from one; b follows nothing.
+        assert!(Automaton::build(&model, &mut 9).is_ok());
+        assert_eq!(Automaton::build(&model, &mut 8).map(drop), Err(ModelError::Large));
     }
 }

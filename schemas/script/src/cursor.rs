@@ -17,21 +17,27 @@ pub(crate) struct Cursor {
     text: Rc<str>,
     offset: usize,
     at: Position,
-    still: bool,
+    /// Where the reference is for which this text stands.
+    anchor: Option<Position>,
 }
 
 impl Cursor {
     /// At the beginning of a file.
     pub fn new(text: &str) -> Self {
-        Self { text: text.into(), offset: 0, at: Position::START, still: false }
+        Self { text: text.into(), offset: 0, at: Position::START, anchor: None }
     }
 
     /// At the beginning of a text that stands for the reference at this place.
     pub fn standing_for(text: Rc<str>, at: Position) -> Self {
-        Self { text, offset: 0, at, still: true }
+        Self { text, offset: 0, at: Position::START, anchor: Some(at) }
     }
 
     pub fn at(&self) -> Position {
+        self.anchor.unwrap_or(self.at)
+    }
+
+    /// The place in this text itself.
+    pub fn within(&self) -> Position {
         self.at
     }
 
@@ -39,7 +45,8 @@ impl Cursor {
         self.offset
     }
 
-    fn rest(&self) -> &str {
+    /// What has not been passed.
+    pub fn rest(&self) -> &str {
         self.text.get(self.offset..).unwrap_or_default()
     }
 
@@ -58,9 +65,7 @@ impl Cursor {
 
     fn pass(&mut self, passed: &str) {
         self.offset += passed.len();
-        if !self.still {
-            self.at = passed.chars().fold(self.at, Position::after);
-        }
+        self.at = passed.chars().fold(self.at, Position::after);
     }
 
     /// Passes one character.
@@ -105,7 +110,7 @@ impl Cursor {
 
     /// Passes a name, without `:`.
     pub fn name(&mut self, what: &str) -> Result<String, Problem> {
-        let at = self.at;
+        let at = self.at();
         let name = self.any_name(what)?;
         match name.contains(':') {
             false => Ok(name),
@@ -116,7 +121,7 @@ impl Cursor {
     /// Passes the name of an attribute: without `:`, but for the prefix that XML itself binds (`xml:space`,
     /// `xml:lang`).
     pub fn attribute_name(&mut self, what: &str) -> Result<String, Problem> {
-        let at = self.at;
+        let at = self.at();
         let name = self.any_name(what)?;
         match name.strip_prefix(XML_PREFIX).unwrap_or(&name) {
             local if is_name(local) && !local.contains(':') => Ok(name),
@@ -125,7 +130,7 @@ impl Cursor {
     }
 
     fn any_name(&mut self, what: &str) -> Result<String, Problem> {
-        let at = self.at;
+        let at = self.at();
         if !self.peek().is_some_and(is_name_start) {
             return fail(at, format!("expected {what}, found {}", self.found()));
         }
@@ -140,7 +145,7 @@ impl Cursor {
     pub fn expect(&mut self, literal: &str) -> Result<(), Problem> {
         match self.eat(literal) {
             true => Ok(()),
-            false => fail(self.at, format!("expected `{literal}`, found {}", self.found())),
+            false => fail(self.at(), format!("expected `{literal}`, found {}", self.found())),
         }
     }
 

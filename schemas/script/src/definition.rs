@@ -1,10 +1,10 @@
 //! Definitions: what scripts may say, as a DTD declares it.
 //!
-//! A definition is an external subset (XML 1.0, fifth edition, 2.8 and 3.2 to 3.4): elements, attributes, internal
-//! parameter entities, INCLUDE and IGNORE. Refused by name are general and external entities, notations and the
-//! types that need them, `:` in names (but `xml:space` and the like), models that are not deterministic, elements
-//! that are used and not declared, and elements that no finite document satisfies. So whatever is declared can be
-//! said, and can be said in one way.
+//! A definition is an external subset (XML 1.0, fifth edition, 2.8, 3.2 to 3.4, 4.2 and 4.7): elements, attributes,
+//! parameter entities, INCLUDE and IGNORE; the names of unparsed entities and of notations. Refused by name are
+//! references to general entities, parameter entities in other files, `:` in names (but `xml:space` and the like),
+//! models that are not deterministic, elements that are used and not declared, and elements that no finite document
+//! satisfies. So whatever is declared can be said, and can be said in one way.
 
 mod attribute;
 mod check;
@@ -72,9 +72,33 @@ impl Definition {
     /// assert_eq!(error, "d.dtd:1:16: expected EMPTY, ANY or `(`, found `N`");
     /// ```
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, Diagnostics> {
+        let refuse =
+            |_: &str| Err("a definition is one file; external entities are not supported".to_owned());
+        Self::parse_with(file, text, refuse)
+    }
+
+    /// Reads a definition of several files, as people keep large ones. `load` gives what a system identifier names,
+    /// or says why it does not; what it gives is bounded as the first file is.
+    ///
+    /// ```
+    /// use flotilla_script::Definition;
+    /// let text = b"<!ENTITY % tables SYSTEM 'tables.mod'> %tables;";
+    /// let load = |id: &str| match id {
+    ///     "tables.mod" => Ok(b"<!ELEMENT table EMPTY>".to_vec()),
+    ///     _ => Err("there is no such file".to_owned()),
+    /// };
+    /// assert_eq!(Definition::parse_with("d.dtd", text, load).unwrap().elements().collect::<Vec<_>>(), ["table"]);
+    /// let error = Definition::parse("d.dtd", text).unwrap_err().to_string();
+    /// assert!(error.starts_with("d.dtd:1:40: %tables; (`tables.mod`): a definition is one file"), "{error}");
+    /// ```
+    pub fn parse_with(
+        file: &str,
+        text: &[u8],
+        mut load: impl FnMut(&str) -> Result<Vec<u8>, String>,
+    ) -> Result<Self, Diagnostics> {
         let mut report = Report::new(file);
         let declared = decode_xml(text, DEFINITION_BYTES_MAX, &mut report)
-            .map(|text| parser::parse(&text, &mut report))
+            .map(|text| parser::parse(&text, &mut load, &mut report))
             .unwrap_or_default();
         let elements = if report.is_empty() { check::check(declared, &mut report) } else { BTreeMap::new() };
         report.finish().map(|()| Self { elements })

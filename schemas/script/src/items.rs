@@ -105,6 +105,13 @@ pub(crate) struct Attribute {
     pub values: Vec<Choice>,
 }
 
+impl Attribute {
+    /// Whether there is a value that it could have.
+    pub fn is_possible(&self) -> bool {
+        !self.values.is_empty() || matches!(self.kind, Kind::Id | Kind::Idref | Kind::Idrefs)
+    }
+}
+
 /// A value; an item, if it was listed.
 #[derive(Debug)]
 pub(crate) struct Choice {

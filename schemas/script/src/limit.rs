@@ -30,8 +30,8 @@ pub const MODEL_DEPTH_MAX: usize = 32;
 /// The most names in all content models of a definition together.
 pub const MODEL_NAMES_MAX: usize = 16_384;
 
-/// The most transitions that are made for all content models of a definition together. A model with `n` names can
-/// need `n²` of them.
+/// The most transitions that are made for all content models of a definition together. A model of `n` names, each of
+/// which may be left out, needs `n² / 2` of them.
 pub const TRANSITIONS_MAX: usize = 1 << 18;
 
 /// The most words of which an attribute may be one.

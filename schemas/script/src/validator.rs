@@ -162,7 +162,7 @@ impl<'d> Validator<'d> {
             Kind::Idref | Kind::Idrefs => {
                 self.references.extend(value.split(' ').map(|word| (at, word.to_owned())));
             }
-            Kind::Cdata | Kind::Nmtoken | Kind::Nmtokens | Kind::OneOf(_) => {}
+            Kind::Cdata | Kind::Nmtoken | Kind::Nmtokens | Kind::OneOf(_) | Kind::SomeOf(_) => {}
         }
     }
 
@@ -185,7 +185,7 @@ fn expected(name: &str, element: &Element, place: Place) -> String {
         }
         Content::Children { automaton, .. } => {
             let end = automaton.may_end(place).then_some(end);
-            alternatives(automaton.expected(place).map(tag).chain(end))
+            alternatives(automaton.expected(place).into_iter().map(tag).chain(end))
         }
     };
     format!("expected {list}")

@@ -5,6 +5,7 @@
 mod oracle;
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use flotilla_script::limit::{GROWTH_DEPTH_MAX, REPEATS_MAX, STALLS_MAX};
@@ -98,6 +99,31 @@ fn fontconfigs_definition_is_covered_whole_within_its_budget() {
     let (scripts, end, missing) = cover(&items(&definition, "fontconfig"), 0);
     assert_eq!((end, missing.as_slice()), (Some(End::Complete), &[][..]));
     assert!(scripts.len() <= 100, "{} scripts", scripts.len());
+}
+
+/// DocBook's definition and the files that it consists of.
+fn docbook() -> Option<Definition> {
+    let folder = Path::new("/usr/share/xml/docbook/schema/dtd/4.5");
+    let Ok(text) = fs::read(folder.join("docbookx.dtd")) else {
+        oracle::skips(&format!("{} is missing; install docbook-xml", folder.display()));
+        return None;
+    };
+    // The character entities have an absolute path.
+    let load = |id: &str| fs::read(folder.join(id)).map_err(|error| error.to_string());
+    Some(Definition::parse_with("docbookx.dtd", &text, load).unwrap())
+}
+
+#[test]
+fn docbooks_definition_is_covered_as_far_as_its_budget_goes() {
+    let Some(definition) = docbook() else { return };
+    let items = Items::of(&definition, "book", &Values::new()).unwrap();
+    let budget = Budget { scripts: 60, ..Budget::default() };
+    let mut generator = Generator::new(Arc::clone(&items), 0, budget);
+    let shown: usize = generator.by_ref().map(|script| script.covers.len()).sum();
+    let coverage = generator.coverage();
+    assert_eq!(generator.end(), Some(End::Scripts));
+    assert!(coverage.total() > 30_000 && shown > 5000, "{shown} of {}", coverage.total());
+    assert_eq!(coverage.missing().count(), coverage.total() - shown);
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Nmtoken,
     Nmtokens,
     OneOf(Vec<String>),
+    /// One or more of these words.
+    SomeOf(Vec<String>),
 }
 
 /// What holds where an attribute is not written.
@@ -45,6 +47,7 @@ impl Kind {
             Kind::Nmtoken => is_nmtoken(value),
             Kind::Nmtokens => value.split(' ').all(is_nmtoken),
             Kind::OneOf(words) => words.iter().any(|word| word == value),
+            Kind::SomeOf(words) => value.split(' ').all(|one| words.iter().any(|word| word == one)),
         }
     }
 }
@@ -71,7 +74,9 @@ impl fmt::Display for Kind {
             Kind::Nmtokens => {
                 f.write_str("words of letters, digits, `.`, `-`, `_` and `:`, parted by spaces")
             }
-            Kind::OneOf(words) => f.write_str(&alternatives(words.iter().map(|word| shown(word)))),
+            Kind::OneOf(words) | Kind::SomeOf(words) => {
+                f.write_str(&alternatives(words.iter().map(|word| shown(word))))
+            }
         }
     }
 }

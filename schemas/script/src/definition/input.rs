@@ -9,18 +9,41 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::cursor::Cursor;
-use crate::diagnostic::{Position, Problem, fail};
-use crate::limit::{ENTITY_DEPTH_MAX, EXPANSION_BYTES_MAX};
-use crate::literal::{quote, reference};
-use crate::text::{is_name_start, is_white};
+use crate::diagnostic::{Position, Problem, Report, fail, shown};
+use crate::limit::{DEFINITION_BYTES_MAX, ENTITY_DEPTH_MAX, EXPANSION_BYTES_MAX};
+use crate::literal::{Kind, declaration, quote, reference};
+use crate::text::{decode_xml, is_name_start, is_white};
 
-pub(crate) struct Input {
+/// What a reference stands for, and the file in which that stands if it has one.
+type Referred = (Rc<str>, Option<Rc<str>>);
+
+/// Gives the text of an external parameter entity by its system identifier, or says why it does not.
+pub(crate) type Load<'l> = dyn FnMut(&str) -> Result<Vec<u8>, String> + 'l;
+
+pub(crate) struct Input<'l> {
     file: Cursor,
     /// The entities that are being read, the innermost last.
-    stack: Vec<(Frame, Cursor)>,
-    entities: BTreeMap<String, Rc<str>>,
+    stack: Vec<Inner>,
+    entities: BTreeMap<String, Entity>,
+    load: &'l mut Load<'l>,
     expansions: usize,
     expanded_bytes: usize,
+}
+
+/// An entity that is being read.
+struct Inner {
+    frame: Frame,
+    cursor: Cursor,
+    /// Its file, if it has one.
+    file: Option<Rc<str>>,
+}
+
+/// A parameter entity.
+#[derive(Clone)]
+pub(crate) enum Entity {
+    Internal(Rc<str>),
+    /// What stands in a file of its own, by its system identifier.
+    External(Rc<str>),
 }
 
 /// Which text a character comes from: the file (0) or one expansion of an entity. What begins in one may not end
@@ -28,12 +51,13 @@ pub(crate) struct Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame(usize);
 
-impl Input {
-    pub fn new(text: &str) -> Self {
+impl<'l> Input<'l> {
+    pub fn new(text: &str, load: &'l mut Load<'l>) -> Self {
         Self {
             file: Cursor::new(text),
             stack: Vec::new(),
             entities: BTreeMap::new(),
+            load,
             expansions: 0,
             expanded_bytes: 0,
         }
@@ -41,16 +65,16 @@ impl Input {
 
     /// The innermost text that is not at its end. A literal is read from here, so it ends where it began.
     pub fn cursor(&mut self) -> &mut Cursor {
-        while self.stack.last().is_some_and(|(_, cursor)| cursor.peek().is_none()) {
+        while self.stack.last().is_some_and(|inner| inner.cursor.peek().is_none()) {
             self.stack.pop();
         }
-        self.stack.last_mut().map_or(&mut self.file, |(_, cursor)| cursor)
+        self.stack.last_mut().map_or(&mut self.file, |inner| &mut inner.cursor)
     }
 
     /// The text that the next character comes from.
     pub fn frame(&mut self) -> Frame {
         self.cursor();
-        self.stack.last().map_or(Frame(0), |(frame, _)| *frame)
+        self.stack.last().map_or(Frame(0), |inner| inner.frame)
     }
 
     pub fn at(&mut self) -> Position {
@@ -70,10 +94,11 @@ impl Input {
                 Some(c) if is_white(c) => drop(cursor.white()),
                 Some('%') if cursor.peek_second().is_some_and(is_name_start) => {
                     let at = cursor.at();
-                    let text = self.entity(self.stack.len())?;
+                    let (text, file) = self.entity(self.stack.len())?;
                     self.expansions += 1;
-                    let padded = format!(" {text} ").into();
-                    self.stack.push((Frame(self.expansions), Cursor::standing_for(padded, at)));
+                    let padded = format!("{text} ").into();
+                    let (frame, cursor) = (Frame(self.expansions), Cursor::standing_for(padded, at));
+                    self.stack.push(Inner { frame, cursor, file });
                 }
                 _ => return Ok(parted),
             }
@@ -82,8 +107,14 @@ impl Input {
     }
 
     /// Declares an entity, unless it already is: the first declaration holds.
-    pub fn declare(&mut self, name: String, text: String) {
-        self.entities.entry(name).or_insert(text.into());
+    pub fn declare(&mut self, name: String, entity: Entity) {
+        self.entities.entry(name).or_insert(entity);
+    }
+
+    /// The place in the file of the innermost entity that has one.
+    pub fn within(&self) -> Option<(Rc<str>, Position)> {
+        let named = |inner: &Inner| Some((inner.file.clone()?, inner.cursor.within()));
+        self.stack.iter().rev().find_map(named)
     }
 
     /// Passes the value of an entity with its quotes; returns it with its references put in.
@@ -101,10 +132,12 @@ impl Input {
     fn put_in(&mut self, mut raw: Cursor, depth: usize, value: &mut String) -> Result<(), Problem> {
         while let Some(c) = raw.peek() {
             if c == '%' {
-                let text = self.referred(&mut raw, depth)?;
+                let (text, _) = self.referred(&mut raw, depth)?;
                 self.put_in(Cursor::standing_for(text, raw.at()), depth + 1, value)?;
             } else if raw.looks_at("&#") {
                 value.push(reference(&mut raw)?);
+            } else if c == '&' && depth == 0 {
+                value.push_str(&general_reference(&mut raw)?);
             } else {
                 value.extend(raw.bump());
             }
@@ -112,20 +145,20 @@ impl Input {
         Ok(())
     }
 
-    fn entity(&mut self, depth: usize) -> Result<Rc<str>, Problem> {
+    fn entity(&mut self, depth: usize) -> Result<Referred, Problem> {
         let mut cursor = self.cursor().clone();
-        let text = self.referred(&mut cursor, depth)?;
+        let referred = self.referred(&mut cursor, depth)?;
         *self.cursor() = cursor;
-        Ok(text)
+        Ok(referred)
     }
 
     /// Passes `%name;`; returns what it stands for.
-    fn referred(&mut self, cursor: &mut Cursor, depth: usize) -> Result<Rc<str>, Problem> {
+    fn referred(&mut self, cursor: &mut Cursor, depth: usize) -> Result<Referred, Problem> {
         let at = cursor.at();
         cursor.expect("%")?;
         let name = cursor.name("the name of a parameter entity")?;
         cursor.expect(";")?;
-        let Some(text) = self.entities.get(&name) else {
+        let Some(entity) = self.entities.get(&name).cloned() else {
             return fail(at, format!("the parameter entity %{name}; is not declared"));
         };
         if depth >= ENTITY_DEPTH_MAX {
@@ -134,11 +167,28 @@ impl Input {
                 format!("%{name}; nests entities deeper than {ENTITY_DEPTH_MAX}, or contains itself"),
             );
         }
+        let (text, file) = match entity {
+            Entity::Internal(text) => (text, None),
+            Entity::External(id) => (self.loaded(&name, &id, at)?, Some(id)),
+        };
         self.expanded_bytes += text.len();
         if self.expanded_bytes > EXPANSION_BYTES_MAX {
             return fail(at, format!("parameter entities put in more than {EXPANSION_BYTES_MAX} bytes"));
         }
-        Ok(Rc::clone(text))
+        Ok((text, file))
+    }
+
+    /// The text of an external entity, without its declaration.
+    fn loaded(&mut self, name: &str, id: &str, at: Position) -> Result<Rc<str>, Problem> {
+        let failed = |why: String| Problem { at, message: format!("%{name}; ({}): {why}", shown(id)) };
+        let bytes = (self.load)(id).map_err(failed)?;
+        let mut report = Report::new(id);
+        let text = decode_xml(&bytes, DEFINITION_BYTES_MAX, &mut report);
+        report.finish().map_err(|errors| Problem { at, message: errors.to_string() })?;
+        let mut cursor = Cursor::new(&text.unwrap_or_default());
+        declaration(&mut cursor, Kind::Definition)
+            .map_err(|Problem { message, .. }| Problem { at, message: format!("{id}:1:1: {message}") })?;
+        Ok(cursor.rest().into())
     }
 
     /// Leaves every entity and goes on at the file's next `<!`, which is not before `offset`.
@@ -153,6 +203,14 @@ impl Input {
     pub fn offset(&self) -> usize {
         self.file.offset()
     }
+}
+
+/// Passes a reference to a general entity, which stands for itself here.
+fn general_reference(raw: &mut Cursor) -> Result<String, Problem> {
+    raw.expect("&")?;
+    let name = raw.name("the name of an entity; a `&` of its own is written `&#38;#38;`")?;
+    raw.expect(";")?;
+    Ok(format!("&{name};"))
 }
 
 #[cfg(test)]

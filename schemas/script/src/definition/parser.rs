@@ -2,12 +2,13 @@
 
 mod attlist;
 mod element;
+mod entity;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::attribute::{Kind, Presence};
-use super::input::{Frame, Input};
+use super::input::{Frame, Input, Load};
 use super::model::Particle;
 use crate::diagnostic::{Position, Problem, Report, fail};
 use crate::literal::{self, comment, declaration, instruction};
@@ -17,6 +18,9 @@ use crate::literal::{self, comment, declaration, instruction};
 pub(crate) struct Declared {
     pub elements: BTreeMap<Arc<str>, (Position, Written)>,
     pub attributes: BTreeMap<String, Attributes>,
+    pub notations: BTreeSet<String>,
+    /// Unparsed entities, by name, and their notations.
+    pub unparsed: BTreeMap<String, (Position, String)>,
 }
 
 /// What an element may hold, as it is written.
@@ -35,14 +39,24 @@ pub(crate) type Attributes = BTreeMap<Arc<str>, Attribute>;
 #[derive(Debug)]
 pub(crate) struct Attribute {
     pub at: Position,
-    pub kind: Kind,
+    pub kind: Type,
     pub presence: Presence,
 }
 
+/// The type of an attribute as it is written. What names entities or notations can be checked only when all are
+/// declared.
+#[derive(Debug)]
+pub(crate) enum Type {
+    Plain(Kind),
+    Entity,
+    Entities,
+    Notation(Vec<String>),
+}
+
 /// Reads all declarations; reports what is wrong with them.
-pub(crate) fn parse(text: &str, report: &mut Report) -> Declared {
+pub(crate) fn parse(text: &str, load: &mut Load<'_>, report: &mut Report) -> Declared {
     let mut parser = Parser {
-        input: Input::new(text),
+        input: Input::new(text, load),
         report,
         sections: Vec::new(),
         declared: Declared::default(),
@@ -56,7 +70,10 @@ pub(crate) fn parse(text: &str, report: &mut Report) -> Declared {
         match parser.declaration() {
             Ok(true) => {}
             Ok(false) => break,
-            Err(problem) => {
+            Err(mut problem) => {
+                if let Some((file, Position { line, col })) = parser.input.within() {
+                    problem.message = format!("{file}:{line}:{col}: {}", problem.message);
+                }
                 parser.report.problem(problem);
                 parser.input.resume_behind(offset);
             }
@@ -68,8 +85,8 @@ pub(crate) fn parse(text: &str, report: &mut Report) -> Declared {
     parser.declared
 }
 
-struct Parser<'r> {
-    input: Input,
+struct Parser<'r, 'l> {
+    input: Input<'l>,
     report: &'r mut Report,
     /// The INCLUDE sections that are open.
     sections: Vec<(Frame, Position)>,
@@ -78,7 +95,7 @@ struct Parser<'r> {
     names: usize,
 }
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     /// Passes one declaration; whether there was one.
     fn declaration(&mut self) -> Result<bool, Problem> {
         self.input.white()?;
@@ -93,8 +110,8 @@ impl Parser<'_> {
             Some(_) if cursor.eat("]]>") => self.end_section(frame, at)?,
             Some(_) if cursor.eat("<!ELEMENT") => self.element(frame, at)?,
             Some(_) if cursor.eat("<!ATTLIST") => self.attlist(frame)?,
-            Some(_) if cursor.eat("<!ENTITY") => self.entity(frame, at)?,
-            Some(_) if cursor.looks_at("<!NOTATION") => return fail(at, "notations are not supported"),
+            Some(_) if cursor.eat("<!ENTITY") => self.entity(frame)?,
+            Some(_) if cursor.eat("<!NOTATION") => self.notation(frame, at)?,
             Some(_) => return fail(at, format!("expected a declaration, found {}", cursor.found())),
         }
         Ok(true)
@@ -134,23 +151,6 @@ impl Parser<'_> {
             Some(_) => fail(at, "an INCLUDE section must end in the entity in which it began"),
             None => fail(at, "`]]>` closes nothing"),
         }
-    }
-
-    fn entity(&mut self, frame: Frame, at: Position) -> Result<(), Problem> {
-        self.space()?;
-        if !self.input.cursor().eat("%") {
-            return fail(at, "general entities are not supported");
-        }
-        self.space()?;
-        let name = self.input.cursor().name("the name of a parameter entity")?;
-        self.space()?;
-        if self.input.cursor().looks_at("SYSTEM") || self.input.cursor().looks_at("PUBLIC") {
-            return fail(at, format!("%{name};: external entities are not supported"));
-        }
-        let text = self.input.entity_value()?;
-        self.close(frame)?;
-        self.input.declare(name, text);
-        Ok(())
     }
 
     fn space(&mut self) -> Result<(), Problem> {
@@ -242,12 +242,10 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         let cases = [
-            ("<!ENTITY e 'x'>", "d:1:1: general entities are not supported"),
-            ("<!ENTITY % e SYSTEM 'file:///etc/passwd'>", "d:1:1: %e;: external entities are not supported"),
-            ("<!ENTITY % e PUBLIC 'x' 'http://x'>", "d:1:1: %e;: external entities are not supported"),
-            ("<!NOTATION n SYSTEM 'x'>", "d:1:1: notations are not supported"),
-            ("<!ATTLIST r a ENTITY #IMPLIED>", "d:1:15: attributes of type ENTITY are not supported"),
-            ("<!ATTLIST r a NOTATION (n) #IMPLIED>", "d:1:15: attributes of type NOTATION are not supported"),
+            (
+                "<!ENTITY e 'x'><!ATTLIST r a CDATA '&e;'>",
+                "d:1:37: general entities are not supported: `&e;`",
+            ),
             ("<!ELEMENT x:r ANY>", "d:1:11: `x:r`: a `:` in a name is not supported"),
             ("<!ELEMENT r (x:a)>", "d:1:14: `x:a`: a `:` in a name is not supported"),
             (

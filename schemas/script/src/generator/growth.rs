@@ -225,7 +225,7 @@ impl<'g> Growth<'g> {
             || attribute.presence == Presence::Required
             || self.wanted.has(attribute.present)
             || attribute.values.iter().any(|choice| self.wanted.has(choice.item))
-            || !self.wanted.has(attribute.absent) && self.likes();
+            || attribute.is_possible() && !self.wanted.has(attribute.absent) && self.likes();
         self.wanted.take(if is_written { attribute.present } else { attribute.absent });
         if !is_written {
             // What is supplied is shown too.

@@ -84,14 +84,16 @@ impl<'l> Lister<'l> {
         declared: &definition::Attribute,
     ) -> Result<Attribute, ItemsError> {
         let definition::Attribute { kind, presence } = declared.clone();
-        let mut item = |word: &str| {
-            let may = presence != Presence::Required;
+        // There may be nothing that it could name.
+        let is_possible = !matches!(&kind, Kind::OneOf(words) | Kind::SomeOf(words) if words.is_empty());
+        let mut item = |may: bool, word: &str| {
+            let may = may && presence != Presence::Required;
             may.then(|| self.add(format!("<{element}>: {name} {word}"))).transpose()
         };
-        let (present, absent) = (item("present")?, item("absent")?);
+        let (present, absent) = (item(is_possible, "present")?, item(true, "absent")?);
         let listed: Vec<&str> = match (&presence, &kind) {
             (Presence::Fixed(_), _) | (_, Kind::Id | Kind::Idref | Kind::Idrefs) => Vec::new(),
-            (_, Kind::OneOf(words)) => words.iter().map(String::as_str).collect(),
+            (_, Kind::OneOf(words) | Kind::SomeOf(words)) => words.iter().map(String::as_str).collect(),
             _ => {
                 let wanted = self.wanted(element, Some(name)).iter().map(String::as_str);
                 wanted.filter(|value| is_kept(&kind, value)).collect()
@@ -133,7 +135,7 @@ fn any_value(kind: &Kind, presence: &Presence) -> Option<Arc<str>> {
     match (presence, kind) {
         (Presence::Fixed(value), _) => Some(Arc::clone(value)),
         (_, Kind::Id | Kind::Idref | Kind::Idrefs) => None,
-        (_, Kind::OneOf(words)) => words.first().map(|word| word.as_str().into()),
+        (_, Kind::OneOf(words) | Kind::SomeOf(words)) => words.first().map(|word| word.as_str().into()),
         (_, Kind::Cdata) => Some("text".into()),
         (_, Kind::Nmtoken | Kind::Nmtokens) => Some("word".into()),
     }

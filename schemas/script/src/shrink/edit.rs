@@ -75,7 +75,7 @@ fn valued(node: &Node, items: &Items) -> Vec<Change> {
     for (i, (number, value)) in node.attributes.iter().enumerate() {
         changes.push(Change::Bare(i));
         if let Some(attribute) = declared.get(*number) {
-            let is_whole = matches!(attribute.kind, Kind::OneOf(_) | Kind::Id | Kind::Idref | Kind::Idrefs);
+            let is_whole = !matches!(attribute.kind, Kind::Cdata | Kind::Nmtoken | Kind::Nmtokens);
             let shorter = shorter(value, &attribute.values, is_whole);
             changes.extend(shorter.map(|value| Change::Attribute(i, value)));
         }

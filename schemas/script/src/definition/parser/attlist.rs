@@ -2,13 +2,13 @@
 
 use super::super::attribute::{Kind, Presence};
 use super::super::input::Frame;
-use super::{Attribute, Parser};
+use super::{Attribute, Parser, Type};
 use crate::diagnostic::{Problem, fail, shown};
 use crate::limit::{ATTRIBUTES_MAX, WORDS_MAX};
 use crate::literal::attribute_value;
 use crate::text::is_name_char;
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     pub(super) fn attlist(&mut self, frame: Frame) -> Result<(), Problem> {
         self.space()?;
         let element = self.input.cursor().name("the name of an element")?;
@@ -40,29 +40,33 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn kind(&mut self) -> Result<Kind, Problem> {
+    fn kind(&mut self) -> Result<Type, Problem> {
         let cursor = self.input.cursor();
         let at = cursor.at();
         if cursor.eat("(") {
-            return self.words();
+            return self.words().map(Kind::OneOf).map(Type::Plain);
         }
         let word = cursor.take_while(is_name_char);
         match word.as_str() {
-            "CDATA" => Ok(Kind::Cdata),
-            "ID" => Ok(Kind::Id),
-            "IDREF" => Ok(Kind::Idref),
-            "IDREFS" => Ok(Kind::Idrefs),
-            "NMTOKEN" => Ok(Kind::Nmtoken),
-            "NMTOKENS" => Ok(Kind::Nmtokens),
-            "ENTITY" | "ENTITIES" | "NOTATION" => {
-                fail(at, format!("attributes of type {word} are not supported"))
+            "CDATA" => Ok(Type::Plain(Kind::Cdata)),
+            "ID" => Ok(Type::Plain(Kind::Id)),
+            "IDREF" => Ok(Type::Plain(Kind::Idref)),
+            "IDREFS" => Ok(Type::Plain(Kind::Idrefs)),
+            "NMTOKEN" => Ok(Type::Plain(Kind::Nmtoken)),
+            "NMTOKENS" => Ok(Type::Plain(Kind::Nmtokens)),
+            "ENTITY" => Ok(Type::Entity),
+            "ENTITIES" => Ok(Type::Entities),
+            "NOTATION" => {
+                self.space()?;
+                self.expect("(")?;
+                self.words().map(Type::Notation)
             }
             "" => fail(at, format!("expected the type of an attribute, found {}", cursor.found())),
             _ => fail(at, format!("expected the type of an attribute, found {}", shown(&word))),
         }
     }
 
-    fn words(&mut self) -> Result<Kind, Problem> {
+    fn words(&mut self) -> Result<Vec<String>, Problem> {
         let mut words: Vec<String> = Vec::new();
         loop {
             self.input.white()?;
@@ -81,12 +85,12 @@ impl Parser<'_> {
             self.input.white()?;
             if !self.input.cursor().eat("|") {
                 self.expect(")")?;
-                return Ok(Kind::OneOf(words));
+                return Ok(words);
             }
         }
     }
 
-    fn presence(&mut self, kind: &Kind) -> Result<Presence, Problem> {
+    fn presence(&mut self, kind: &Type) -> Result<Presence, Problem> {
         let cursor = self.input.cursor();
         if cursor.eat("#REQUIRED") {
             return Ok(Presence::Required);
@@ -98,7 +102,12 @@ impl Parser<'_> {
         if is_fixed {
             self.space()?;
         }
-        let value = kind.normalise(&attribute_value(self.input.cursor(), self.report)?);
+        let value = attribute_value(self.input.cursor(), self.report)?;
+        let value = match kind {
+            Type::Plain(kind) => kind.normalise(&value),
+            // Names, like those of ids.
+            Type::Entity | Type::Entities | Type::Notation(_) => Kind::Idrefs.normalise(&value),
+        };
         Ok(if is_fixed { Presence::Fixed(value) } else { Presence::Supplied(value) })
     }
 }

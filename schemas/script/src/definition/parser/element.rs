@@ -10,7 +10,7 @@ use super::{Parser, Written};
 use crate::diagnostic::{Position, Problem, fail};
 use crate::limit::{DECLARATIONS_MAX, MODEL_DEPTH_MAX, MODEL_NAMES_MAX};
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     pub(super) fn element(&mut self, frame: Frame, at: Position) -> Result<(), Problem> {
         self.space()?;
         let name: Arc<str> = self.input.cursor().name("the name of an element")?.into();
