@@ -60,7 +60,7 @@ impl Default for Limits {
             sessions: 20_000,
             handshakes: 256,
             connect_wait: Duration::from_secs(10),
-            keep_alive_max_s: 3_600,
+            keep_alive_max_s: 60,
             stall_wait: Duration::from_secs(30),
             packet_bytes: 1 << 20,
             client_id_bytes: 128,

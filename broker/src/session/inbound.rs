@@ -18,7 +18,7 @@ use crate::message::Draft;
 use crate::packet::{Incoming, IncomingPublish, Version};
 use crate::retained::Ticket;
 use crate::subscribers::{Options, min_qos};
-use crate::topic::{self, Share};
+use crate::topic::{self, Share, TopicError};
 
 /// Why a sane message was not passed on.
 #[derive(Debug, thiserror::Error)]
@@ -56,20 +56,29 @@ impl Session {
         self.resolve_alias(&mut publish)?;
         self.check_publish(&publish)?;
         self.broker.meters.messages_in.add(1);
-        let answered = qos == QoS::AtLeastOnce && self.admission.version == Version::V5;
-        let outcome = match self.pass_on(&publish) {
-            Ok(Some(ticket)) => Outcome::Written(ticket),
-            Ok(None) => Outcome::Known(PubAckReason::Success),
-            Err(refused) if answered => {
-                self.broker.meters.refused(refused.meter()).add(1);
-                Outcome::Known(refused.code())
-            }
-            Err(refused) => return Err(refused.into()),
+        // What begins with $ is the broker's: nobody can subscribe to a client's.
+        let outcome = match publish.topic.starts_with(b"$") {
+            true => Outcome::Known(PubAckReason::NoMatchingSubscribers),
+            false => self.outcome(&publish)?,
         };
         if qos == QoS::AtLeastOnce {
             self.acks.push(pkid, outcome);
         }
         Ok(())
+    }
+
+    /// Passes a publish on, or refuses it with an answer if there is one.
+    fn outcome(&self, publish: &IncomingPublish) -> Result<Outcome, Close> {
+        let answered = publish.qos == QoS::AtLeastOnce && self.admission.version == Version::V5;
+        match self.pass_on(publish) {
+            Ok(Some(ticket)) => Ok(Outcome::Written(ticket)),
+            Ok(None) => Ok(Outcome::Known(PubAckReason::Success)),
+            Err(refused) if answered => {
+                self.broker.meters.refused(refused.meter()).add(1);
+                Ok(Outcome::Known(refused.code()))
+            }
+            Err(refused) => Err(refused.into()),
+        }
     }
 
     /// Puts the topic in that an alias stands for, or notes what it is to stand for.
@@ -105,10 +114,13 @@ impl Session {
         if let Some(properties) = &publish.properties {
             check_properties(properties)?;
         }
-        topic::check_name(&publish.topic, &self.broker.limits).map(|_| ()).map_err(|cause| Close::Topic {
-            topic: String::from_utf8_lossy(&publish.topic).chars().take(80).collect(),
-            cause,
-        })
+        match topic::check_name(&publish.topic, &self.broker.limits) {
+            Ok(_) | Err(TopicError::Reserved) => Ok(()),
+            Err(cause) => Err(Close::Topic {
+                topic: String::from_utf8_lossy(&publish.topic).chars().take(80).collect(),
+                cause,
+            }),
+        }
     }
 
     fn pass_on(&self, publish: &IncomingPublish) -> Result<Option<Ticket>, Refused> {
@@ -130,7 +142,7 @@ impl Session {
     /// Acknowledges what is ready, in order. MQTT 3.1.1 cannot be told that a message was not stored.
     pub(super) fn acknowledge(&mut self) -> Result<(), Close> {
         while let Some((pkid, reason)) = self.acks.pop() {
-            if reason != PubAckReason::Success && self.admission.version == Version::V4 {
+            if reason == PubAckReason::QuotaExceeded && self.admission.version == Version::V4 {
                 return Err(Close::Quota("a retained message could not be stored"));
             }
             self.send(Packet::PubAck(PubAck { pkid, reason }, None))?;

@@ -369,3 +369,23 @@ impl Session {
         claim.keep(self.kept);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// What the task of a session takes; its queues are on the heap, and empty while it is idle.
+    const TASK_BYTES: usize = 2_304;
+
+    fn task_bytes<F>(_: impl Fn(Arc<Broker>, TcpStream, SocketAddr, ()) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_session_is_a_small_task() {
+        let bytes = task_bytes(serve::<TcpStream, ()>);
+        assert!(bytes <= TASK_BYTES, "{bytes}");
+    }
+}

@@ -23,7 +23,7 @@ async fn a_connack_says_what_there_is() {
     assert_eq!(connack[..2], [0, 0]);
     assert!(has(&[36, 1]), "maximum QoS 1");
     assert!(has(&[34, 0, 16]), "sixteen topic aliases");
-    assert!(has(&[19, 0x0e, 0x10]), "a keep-alive of an hour, as it asked for none");
+    assert!(has(&[19, 0, 60]), "a keep-alive of a minute, as it asked for none");
     assert!(has(b"assigned-"), "an assigned client id");
     let (_, connack) =
         Client::connect_with(served.address, Connect { clean: false, ..Connect::new(V4, "x") }).await;

@@ -30,6 +30,20 @@ async fn a_publish_that_is_not_the_clients_to_make_is_refused_with_a_reason_or_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_below_dollar_reaches_nobody_and_is_not_kept() {
+    let served = serve(Limits::default()).await;
+    let mut center = Client::connect(served.address, V5, "center-c1").await;
+    center.subscribe("#", 1).await;
+    center.subscribe("$SYS/#", 1).await;
+    assert_eq!(center.publish("$SYS/x", b"x", true, &[]).await, Some(0x10), "no matching subscribers");
+    assert_eq!(center.received_so_far().await, []);
+    let mut old = Client::connect(served.address, V4, "center-c2").await;
+    assert_eq!(old.publish("$SYS/x", b"x", true, &[]).await, Some(0));
+    assert_eq!(old.subscribe("$SYS/#", 1).await, 1);
+    assert_eq!(old.received_so_far().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_is_granted_at_most_qos_1_or_refused_with_a_reason() {
     let served = serve(Limits { filters_per_session: 2, ..Limits::default() }).await;
     for (version, refused, too_many) in [(V4, 0x80, 0x80), (V5, 0x87, 0x97)] {
