@@ -26,6 +26,8 @@ mod admission;
 mod broker;
 pub mod cli;
 mod close;
+#[cfg(test)]
+mod fuzz;
 mod inbox;
 mod limits;
 mod lock;

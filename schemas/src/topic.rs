@@ -322,7 +322,7 @@ fn parse_edge(levels: &[&str]) -> Result<Option<EdgeTopic>, TopicError> {
         ["inventory"] => EdgeTopic::Inventory,
         ["app", app] => EdgeTopic::App(app.parse()?),
         ["journal", lane] => match lane.parse() {
-            Ok(lane) if lane < LANES => EdgeTopic::Journal(lane),
+            Ok(number) if number < LANES && lane.len() == 1 => EdgeTopic::Journal(number),
             _ => return Ok(None),
         },
         ["event", source] => EdgeTopic::Event(source.parse()?),
@@ -368,8 +368,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_beyond_the_last_is_no_topic() {
-        assert!("fleet/v1/edge/e1/journal/3".parse::<Topic>().is_err());
-        assert!("fleet/v1/edge/e1/journal/-1".parse::<Topic>().is_err());
+    fn a_lane_beyond_the_last_or_written_otherwise_is_no_topic() {
+        for lane in ["3", "-1", "+1", "01"] {
+            assert!(format!("fleet/v1/edge/e1/journal/{lane}").parse::<Topic>().is_err(), "{lane}");
+        }
     }
 }
