@@ -200,6 +200,29 @@ impl Client {
         Some(body.get(2).copied().unwrap_or(0))
     }
 
+    /// Publishes many at QoS 1, to be retained, not waiting for each; all of them are taken.
+    pub async fn retain(&mut self, messages: impl IntoIterator<Item = (String, Vec<u8>)>, properties: &[u8]) {
+        const WINDOW: usize = 100;
+        let mut unacknowledged = 0;
+        for (topic, payload) in messages {
+            if unacknowledged == WINDOW {
+                self.acknowledged().await;
+                unacknowledged -= 1;
+            }
+            let bytes = self.publish_bytes(&topic, &payload, 1, true, properties);
+            self.send(&bytes).await;
+            unacknowledged += 1;
+        }
+        for _ in 0..unacknowledged {
+            self.acknowledged().await;
+        }
+    }
+
+    async fn acknowledged(&mut self) {
+        let (first, ack) = self.answer().await.expect("a PUBACK");
+        assert_eq!((first, ack.len()), (0x40, 2), "a success");
+    }
+
     /// Subscribes and returns the code of the SUBACK.
     pub async fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
         self.subscribe_with(filter, options, &[]).await

@@ -11,6 +11,7 @@ mod lasting;
 mod libraries;
 mod process;
 mod retaining;
+mod router;
 mod starting;
 
 use std::net::SocketAddr;

@@ -58,6 +58,31 @@ async fn what_was_acknowledged_survives_being_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fifty_thousand_retained_messages_survive_being_killed_and_all_come_to_one_subscriber() {
+    const COUNT: usize = 50_000;
+    let topic = |i: usize| format!("fleet/v1/distribution/app-{}/edge-{i}", i % 7);
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = start(folder.path());
+    let mut center = Client::connect(broker.address, V5, "center-c1").await;
+    center.retain((0..COUNT).map(|i| (topic(i), i.to_string().into_bytes())), &[]).await;
+    broker.child.kill().unwrap();
+    broker.child.wait().unwrap();
+    let broker = start(folder.path());
+    for qos in [0, 1] {
+        let mut reader = Client::connect(broker.address, V5, "dashboard").await;
+        reader.subscribe("fleet/v1/distribution/+/#", qos).await;
+        let mut missing = vec![true; COUNT];
+        for _ in 0..COUNT {
+            let received = reader.received().await;
+            let i: usize = std::str::from_utf8(&received.payload).unwrap().parse().unwrap();
+            assert_eq!((received.topic, received.qos, received.retain), (topic(i), qos, true));
+            assert!(std::mem::take(&mut missing[i]), "{i} came twice");
+        }
+        assert_eq!(reader.received_so_far().await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_and_sigint_stop_it_with_a_word_to_its_clients() {
     let folder = tempfile::tempdir().unwrap();
     for signal in ["TERM", "INT"] {

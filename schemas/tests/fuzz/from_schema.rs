@@ -23,6 +23,10 @@ impl Chance<'_> {
         usize::from(self.next()) % count
     }
 
+    fn coin(&mut self) -> bool {
+        self.next() < 128
+    }
+
     fn one_of<T: Clone>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())].clone()
     }
@@ -72,7 +76,7 @@ impl Maker<'_> {
             "string" => text(schema["pattern"].as_str(), chance).into(),
             "integer" => integer(schema, chance),
             "number" => chance.one_of(&[json!(0.1), json!(-1e300), json!(22.5), json!(5e-324), json!(7)]),
-            "boolean" => (chance.next() % 2 == 0).into(),
+            "boolean" => chance.coin().into(),
             _ => Value::Null,
         }
     }
@@ -81,7 +85,7 @@ impl Maker<'_> {
         let mut object = Map::new();
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
-            if required.contains(&json!(key)) || chance.next() % 2 == 0 {
+            if required.contains(&json!(key)) || chance.coin() {
                 object.insert(key.clone(), self.make(schema, depth - 1, chance));
             }
         }

@@ -30,13 +30,15 @@ const GROWTH_MAX: f64 = 1.05;
 /// What the broker may have resident: this much, and this much for each client.
 const RSS_BASE_KIB: f64 = 64.0 * 1024.0;
 const RSS_CLIENT_KIB: f64 = 16.0;
+/// Connections of the center.
+const CENTERS: usize = 2;
 /// One of so many edges comes and goes.
 const ROAMER_EVERY: usize = 10;
 
 /// How many clients, for how long
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Edges that are connected; one in ten of them comes and goes
+    /// Clients that are connected: two centers, the rest edges, of which one in ten comes and goes
     #[arg(long, default_value_t = 10_000)]
     pub clients: usize,
     /// Seconds that they publish
@@ -84,7 +86,7 @@ pub async fn run(ours: PathBuf, args: Args) -> io::Result<bool> {
     let mut tasks = JoinSet::new();
     let answers = center::answer(&mut tasks, &broker, &tally).await?;
     center::collect(&mut tasks, &broker, &tally, answers).await?;
-    let clients = connect_many(&broker, args.clients, None).await?;
+    let clients = connect_many(&broker, args.clients.saturating_sub(CENTERS), None).await?;
     let mut edges = JoinSet::new();
     start_edges(&mut edges, clients, &broker, &tally);
     let watching = watch(&broker, &tally, Duration::from_secs(args.seconds));
