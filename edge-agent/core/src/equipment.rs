@@ -13,15 +13,16 @@
 //! A device that cannot be reached is one fault, whichever of its points were asked for; everything else is one a
 //! point.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::fault::{How, Kind, kind};
 use flotilla_schemas::journal::{Body, Lane};
-use flotilla_schemas::{AppId, FaultId, PointId, Value};
+use flotilla_schemas::{AppId, FaultId, PointId, ServiceId, Value};
 
 use crate::core::Core;
 use crate::effect::Effect;
 use crate::input::{Failure, Health};
+use crate::service::ServiceState;
 
 /// How often a point is read whose device did not answer well, in milliseconds.
 pub const PROBE_MS: u64 = 1_000;
@@ -188,12 +189,27 @@ impl Core {
     fn recovered(&mut self, id: &FaultId) {
         let ended_ms = self.now.mono_ms;
         let Some(Watch { well_ms, .. }) = self.equipment.watches.remove(id) else { return };
-        let fault = self.faults.get(id).map(|open| &open.fault);
-        if let Some((point, kind)) = fault.and_then(|fault| Some((fault.point.clone()?, fault.kind.clone())))
-        {
+        let fault = self.faults.get(id).map(|open| open.fault.clone());
+        if let Some(fault) = &fault {
+            self.retry_services(&fault.app);
+        }
+        if let Some((point, kind)) = fault.and_then(|fault| Some((fault.point?, fault.kind))) {
             self.equipment.remember(point, kind, Restless { well_ms, ended_ms });
         }
         self.close_fault(id, How::Cured);
+    }
+
+    /// Services of the app that wait to be tried again need not wait longer: what they lacked may have been the device.
+    fn retry_services(&mut self, app: &AppId) {
+        let now_ms = self.now.mono_ms;
+        let faulty: BTreeSet<_> =
+            self.faults.values().filter_map(|open| open.fault.service.clone()).collect();
+        let waits = |id: &ServiceId, state: &ServiceState| {
+            faulty.contains(id) && state.uses(app) && state.held.is_none() && state.run.is_none()
+        };
+        for state in self.services.iter_mut().filter(|(id, state)| waits(id, state)).map(|(_, state)| state) {
+            state.due = state.due.map(|due| due.min(now_ms));
+        }
     }
 
     /// The equipment faults that are about this very point.

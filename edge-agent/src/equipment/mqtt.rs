@@ -48,6 +48,8 @@ struct Topics {
 #[derive(Debug, Default)]
 struct Heard {
     connected: bool,
+    /// Why the connection is gone, or was not made.
+    gone: Option<String>,
     /// What the broker refused, by topic; a subscription under an empty one.
     refused: BTreeMap<String, String>,
     /// Each point's latest state, with its number among all that came, and when it came.
@@ -192,13 +194,12 @@ impl Device {
         answer: impl Fn(&Heard) -> Option<Result<T, HostError>>,
     ) -> Result<T, HostError> {
         let mut heard = self.heard.subscribe();
-        let mut was_connected = false;
         loop {
             {
                 let heard = heard.borrow_and_update();
-                was_connected |= heard.connected;
-                if was_connected && !heard.connected {
-                    return Err(HostError::Unreachable(format!("{}: {} is gone", self.name, self.broker)));
+                if let Some(why) = &heard.gone {
+                    let text = format!("{}: {} is gone: {why}", self.name, self.broker);
+                    return Err(HostError::Unreachable(text));
                 }
                 if heard.connected
                     && let Some(answer) = answer(&heard)
@@ -221,8 +222,10 @@ async fn listen(
 ) {
     while let Some(event) = events.recv().await {
         heard.send_modify(|heard| match event {
-            LinkEvent::Connected => (heard.connected, heard.refused) = (true, BTreeMap::new()),
-            LinkEvent::Disconnected { .. } => heard.connected = false,
+            LinkEvent::Connected => {
+                (heard.connected, heard.gone, heard.refused) = (true, None, BTreeMap::new());
+            }
+            LinkEvent::Disconnected { error } => (heard.connected, heard.gone) = (false, Some(error)),
             LinkEvent::Refused { topic, error } if topic.contains('/') => {
                 _ = heard.refused.insert(topic, error)
             }

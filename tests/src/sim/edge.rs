@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use edge_core::{Config, Core, Effect, Failure, Found, Health, Input, Persist, ScriptFiles, Send};
 use flotilla_schemas::digest::CHUNK_BYTES;
 use flotilla_schemas::fault::kind;
-use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Lane, Record};
+use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Body, Lane, Record};
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
-use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EpochId, Topic};
+use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EpochId, PointId, Topic};
 
 use crate::sim::app::Model;
 use crate::sim::broker::Broker;
@@ -40,6 +40,10 @@ pub struct Edge {
     pub wake_at: Option<u64>,
     pub connected: bool,
     pub warnings: Vec<String>,
+    /// The points that do not answer well, and how.
+    pub ill: BTreeMap<PointId, Failure>,
+    /// How a device answers that is to be set; none if it does as it is told.
+    pub refusal: Option<Failure>,
     sessions: u64,
 }
 
@@ -49,8 +53,22 @@ impl Edge {
         let id: EdgeId = id.parse().unwrap();
         let core = boot(&id, &disk, 0, now);
         let (loaded, loads, answers) = (BTreeSet::new(), BTreeMap::new(), VecDeque::from([Input::Tick]));
-        let (wake_at, connected, warnings) = (Some(now.mono_ms), false, Vec::new());
-        Self { id, core, disk, apps, loaded, loads, answers, wake_at, connected, warnings, sessions: 0 }
+        let (wake_at, connected, warnings, ill) = (Some(now.mono_ms), false, Vec::new(), BTreeMap::new());
+        Self {
+            id,
+            core,
+            disk,
+            apps,
+            loaded,
+            loads,
+            answers,
+            wake_at,
+            connected,
+            warnings,
+            ill,
+            refusal: None,
+            sessions: 0,
+        }
     }
 
     /// The values that its core keeps, by their keys.
@@ -156,9 +174,15 @@ impl Edge {
                 self.answers.push_back(Input::Loaded { app, load, result });
             }
             Effect::Call { call, app, operation, .. } => self.call(call, app, &operation),
-            Effect::Write(write) => self.answers.push_back(Input::Written { write, result: Ok(()) }),
+            Effect::Write(write) => {
+                let is_journaled = |record: &Record| matches!(record.body, Body::Write { .. });
+                assert!(self.disk.ever.values().any(is_journaled), "{}: set before it is journaled", self.id);
+                let result = self.refusal.clone().map_or(Ok(()), Err);
+                self.answers.push_back(Input::Written { write, result });
+            }
             Effect::Probe(point) => {
-                self.answers.push_back(Input::Asked { app: None, point, health: Health::Well });
+                let health = self.ill.get(&point).cloned().map_or(Health::Well, Health::Ill);
+                self.answers.push_back(Input::Asked { app: None, point, health });
             }
             Effect::Unload(app) => _ = self.loaded.remove(&app),
             Effect::Delete(digest) => {

@@ -119,6 +119,14 @@ impl World {
         answer
     }
 
+    /// Tells an edge something, and lets what follows from it happen.
+    pub fn tell(&mut self, edge: &str, input: edge_core::Input) {
+        let now = self.now();
+        let edge = self.edges.get_mut(&edge.parse::<EdgeId>().unwrap()).unwrap();
+        edge.give(input, &mut self.broker, now);
+        self.settle();
+    }
+
     /// Goes on until the condition holds; panics if it does not within so many milliseconds of virtual time.
     pub fn until(&mut self, within_ms: u64, what: &str, holds: impl Fn(&World) -> bool) {
         let end = self.now_ms + within_ms;

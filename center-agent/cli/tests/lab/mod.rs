@@ -1,0 +1,117 @@
+//! A small fleet of real processes on a real disk, for tests.
+
+#![allow(dead_code, reason = "not every test needs all of it")]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A fleet of processes in a folder; all of them end with it.
+pub struct Lab {
+    pub folder: tempfile::TempDir,
+    equipment: PathBuf,
+    broker: u16,
+    api: u16,
+    parts: BTreeMap<&'static str, Child>,
+}
+
+/// A port of loopback that nobody has now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The folder of the samples.
+pub fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples")
+}
+
+impl Lab {
+    /// A fleet whose edge e1 has this equipment.
+    pub fn new(equipment: PathBuf) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, api, parts) = (free_port(), free_port(), BTreeMap::new());
+        let lab = Self { folder, equipment, broker, api, parts };
+        lab.run("fleet init fleet");
+        lab
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flotilla"));
+        command.args(args.split(' ')).current_dir(self.folder.path());
+        command.env("FLOTILLA_API", format!("http://127.0.0.1:{}", self.api));
+        command.env("FLOTILLA_TOKEN_FILE", "c1/api.token");
+        command
+    }
+
+    /// What a command prints, or says when it fails.
+    pub fn try_run(&self, args: &str) -> Result<String, String> {
+        let output = self.command(args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    /// What a command prints that has to succeed.
+    pub fn run(&self, args: &str) -> String {
+        self.try_run(args).unwrap_or_else(|error| panic!("flotilla {args}: {error}"))
+    }
+
+    /// Starts the broker, the center or the edge.
+    pub fn start(&mut self, part: &'static str) {
+        let (broker, api) = (self.broker, self.api);
+        let args = match part {
+            "broker" => format!("broker --open --tcp 127.0.0.1:{broker} --data b"),
+            "center" => format!(
+                "center --id c1 --fleet fleet/fleet.json --key fleet/center-c1.key \
+                 --broker mqtt://127.0.0.1:{broker} --data c1 --api 127.0.0.1:{api}"
+            ),
+            _ => format!(
+                "edge --id e1 --fleet fleet/fleet.json --broker mqtt://127.0.0.1:{broker} --data e1 \
+                 --equipment {}",
+                self.equipment.display()
+            ),
+        };
+        let log = File::create(self.folder.path().join(format!("{part}.log"))).unwrap();
+        let child = self.command(&args).stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        self.parts.insert(part, child);
+    }
+
+    /// SIGKILL, which no process can prepare for.
+    pub fn kill(&mut self, part: &str) {
+        let mut child = self.parts.remove(part).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Waits until something holds, but not for ever.
+    pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(40);
+        while !holds() {
+            assert!(Instant::now() < end, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Publishes the air conditioner and starts its service.
+    pub fn publish_and_start(&self) {
+        let samples = samples();
+        let samples = samples.display();
+        let publish = |app: &str| format!("app publish {samples}/apps/{app} --key fleet/publisher.key");
+        // A center decides nothing before it has heard what the broker retains.
+        self.until("the center decides", || self.try_run(&publish("aircon-south")).is_ok());
+        self.run(&publish("aircon-north"));
+        self.run(&format!("script publish {samples}/scripts/air-conditioner --key fleet/publisher.key"));
+        self.run("service start air-conditioner --on e1 --events aircon-large --every 200ms");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for part in self.parts.values_mut() {
+            let _ = part.kill();
+            let _ = part.wait();
+        }
+    }
+}

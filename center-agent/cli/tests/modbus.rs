@@ -1,0 +1,168 @@
+//! An app that reads and sets a device over Modbus TCP, as real processes; the device is pymodbus's server.
+//!
+//! Needs a Python that has pymodbus: `FLOTILLA_PYMODBUS` names it, or `python3` is it. Without one the test fails where
+//! `CI` is set, and says elsewhere that it was skipped.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by it")]
+
+mod lab;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use lab::{Lab, free_port, samples};
+use serde_json::Value;
+
+/// The server as a process; it ends with this.
+struct Server {
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("FLOTILLA_PYMODBUS").map_or("python3".into(), PathBuf::from);
+    let has = Command::new(&python).args(["-c", "import pymodbus.simulator"]).stderr(Stdio::null()).status();
+    if has.is_ok_and(|status| status.success()) {
+        return Some(python);
+    }
+    let text = "needs pymodbus: python3 -m venv DIR && DIR/bin/pip install -r tests/modbus/requirements.txt, then \
+                FLOTILLA_PYMODBUS=DIR/bin/python3";
+    assert!(std::env::var_os("CI").is_none(), "{text}");
+    eprintln!("skipped: {text}");
+    None
+}
+
+impl Server {
+    fn start(python: &Path, port: u16) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/modbus/server.py");
+        let mut command = Command::new(python);
+        command.arg(script).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = said.clone();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line))
+        });
+        Self { child, said }
+    }
+
+    fn behave(&mut self, how: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{how}").unwrap();
+    }
+
+    fn said(&self, line: &str) -> bool {
+        self.said.lock().unwrap().iter().any(|said| said == line)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The bodies of this type among the records that the center has of the edge, with their times.
+fn bodies(lab: &Lab, ty: &str) -> Vec<(i64, Value)> {
+    let lines = lab.try_run("events e1 --json").unwrap_or_default();
+    let record = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let record = line.get("record").unwrap_or(&line);
+        let (ts, body) = (record.get("ts")?.as_i64()?, record.get("body")?.clone());
+        (body.get("type")?.as_str()? == ty).then_some((ts, body))
+    };
+    lines.lines().filter_map(record).collect()
+}
+
+fn text<'a>(body: &'a Value, path: &str) -> &'a str {
+    body.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The faults of a kind: when each was opened, its point, and when it was cured.
+fn faults(lab: &Lab, kind: &str) -> Vec<(i64, String, Option<i64>)> {
+    let closed = bodies(lab, "closed");
+    let cured = |id: &str| {
+        let mine =
+            closed.iter().find(|(_, body)| text(body, "/fault") == id && text(body, "/how") == "cured");
+        mine.map(|(ts, _)| *ts)
+    };
+    let opened = bodies(lab, "fault").into_iter().filter(|(_, body)| text(body, "/kind") == kind);
+    let fault = |(ts, body): (i64, Value)| {
+        let point = format!("{}/{}", text(&body, "/point/device"), text(&body, "/point/point"));
+        (ts, point, cured(text(&body, "/fault")))
+    };
+    opened.map(fault).collect()
+}
+
+/// Waits for a fault of the kind, has the device mended, and waits until the fault is closed.
+fn falls_ill_and_recovers(lab: &Lab, kind: &str, points: &[&str], mend: impl FnOnce()) {
+    lab.until(kind, || !faults(lab, kind).is_empty());
+    let (opened, point, _) = faults(lab, kind).remove(0);
+    assert!(points.contains(&point.as_str()), "{kind} of {point}");
+    mend();
+    lab.until(&format!("{kind} is cured"), || faults(lab, kind).iter().all(|fault| fault.2.is_some()));
+    let cured = faults(lab, kind).remove(0).2.unwrap();
+    eprintln!("{kind} of {point}: open for {} ms", cured - opened);
+}
+
+#[test]
+fn an_app_reads_and_sets_a_modbus_device_and_each_way_it_fails_is_a_fault_of_its_own_kind() {
+    let Some(python) = python() else { return };
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    let equipment = folder.path().join("equipment.toml");
+    let sample = std::fs::read_to_string(samples().join("equipment/modbus.toml")).unwrap();
+    std::fs::write(&equipment, sample.replace("192.0.2.10:502", &format!("127.0.0.1:{port}"))).unwrap();
+    let mut lab = Lab::new(equipment);
+    let server = Server::start(&python, port);
+    for part in ["broker", "center", "edge"] {
+        lab.start(part);
+    }
+    lab.until("the edge is known", || lab.try_run("edges").is_ok_and(|edges| edges.contains("e1")));
+    // An app that fails because its equipment does is started anew, and nothing worse.
+    std::fs::write(
+        lab.folder.path().join("list.toml"),
+        "[[rule]]\nkind = \"app.*\"\nmeasures = [\"restart\"]\n",
+    )
+    .unwrap();
+    lab.until("the center decides", || lab.try_run("countermeasures set list.toml").is_ok());
+    lab.publish_and_start();
+
+    lab.until("it runs", || bodies(&lab, "event").iter().any(|(_, body)| text(body, "/name") == "room"));
+    let room = bodies(&lab, "event").into_iter().find(|(_, body)| text(body, "/name") == "room").unwrap().1;
+    assert_eq!(room.pointer("/fields/celsius").and_then(Value::as_f64), Some(22.5), "{room}");
+    lab.until("the device was set", || server.said("write 6 0 [220]") && server.said("write 5 0 [True]"));
+    assert!(server.said("write 6 1 [1]"), "the wind is the second of its names");
+    lab.until("that is confirmed", || {
+        bodies(&lab, "written")
+            .iter()
+            .any(|(_, body)| text(body, "/point/point") == "setpoint" && body.get("error").is_none())
+    });
+    let wrote = bodies(&lab, "write").into_iter().find(|(_, body)| text(body, "/point/point") == "setpoint");
+    assert_eq!(wrote.unwrap().1.get("value"), Some(&Value::from(22.0)));
+
+    drop(server);
+    let any = ["aircon/power", "aircon/setpoint", "aircon/wind", "aircon/room"];
+    let mut server = None;
+    falls_ill_and_recovers(&lab, "equipment.unreachable", &any, || {
+        server = Some(Server::start(&python, port));
+    });
+    let mut server = server.unwrap();
+    for (how, kind, point) in [
+        ("beyond", "equipment.range", "aircon/room"),
+        ("slow", "equipment.slow", "aircon/room"),
+        ("refuse", "equipment.refused", "aircon/setpoint"),
+    ] {
+        server.behave(how);
+        falls_ill_and_recovers(&lab, kind, &[point], || server.behave("well"));
+    }
+    let rooms = bodies(&lab, "event").iter().filter(|(_, body)| text(body, "/name") == "room").count();
+    lab.until("it runs on", || {
+        bodies(&lab, "event").iter().filter(|(_, body)| text(body, "/name") == "room").count() > rooms
+    });
+    assert!(lab.run("faults").contains("equipment.refused"), "a person sees it, too");
+}
