@@ -8,7 +8,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Kind;
+use crate::fault::{Kind, kind};
 use crate::id::AppId;
 
 /// The most rules, and the most causes, of one list.
@@ -144,31 +144,45 @@ pub struct ListError(pub String);
 
 impl Countermeasures {
     /// What holds where a list says nothing, and until a person sets one: apps are started anew, then their alternate
-    /// takes over; files that are not what was signed are fetched again; everything else is told. Of equipment the
-    /// edge tells at once: it closes such a fault itself, when the device answers well again. Its version is 0, below
-    /// every list's.
+    /// takes over; files that are not what was signed are fetched again; everything else is told. Of equipment, and of
+    /// an app that failed because of it, the edge tells at once: it closes such a fault itself when the device answers
+    /// well again. Its version is 0, below every list's.
     pub fn standard() -> Self {
         let rule = |kind: &str, by, measures: &[Measure]| {
             let measures = measures.to_vec();
             Rule { kind: kind.to_owned(), app: None, cause: None, by, window_s: window_s(), measures }
         };
+        let equipment = [
+            kind::EQUIPMENT_UNREACHABLE,
+            kind::EQUIPMENT_SLOW,
+            kind::EQUIPMENT_REFUSED,
+            kind::EQUIPMENT_RANGE,
+        ];
+        let cause = |cause: &str| {
+            let message = Some(cause.to_owned());
+            CauseRule { cause: Kind::of(cause), kind: "app.*".to_owned(), app: None, message }
+        };
+        let let_down = Some("equipment.*".to_owned());
         let rules = vec![
+            Rule { cause: let_down, ..rule("app.*", By::Edge, &[Measure::Tell]) },
             rule("integrity.*", By::Edge, &[Measure::Reinstall, Measure::Reinstall, Measure::Tell]),
             rule("equipment.*", By::Edge, &[Measure::Tell]),
             rule("app.*", By::Center, &[Measure::Restart, Measure::Restart, Measure::Replace, Measure::Tell]),
             rule("*", By::Center, &[Measure::Tell]),
         ];
-        Self { version: 0, causes: Vec::new(), rules }
+        Self { version: 0, causes: equipment.map(cause).into(), rules }
     }
 
-    /// The cause of a fault, as far as the list can tell.
+    /// The cause of a fault, as far as the list can tell, or where it cannot, that of [`Countermeasures::standard`].
     pub fn cause(&self, question: &Question<'_>) -> Kind {
         let fits = |rule: &&CauseRule| {
             question.kind.is_in(&rule.kind)
                 && rule.app.as_ref().is_none_or(|app| app == question.app)
                 && rule.message.as_ref().is_none_or(|part| question.message.contains(part.as_str()))
         };
-        self.causes.iter().find(fits).map_or_else(Kind::unidentified, |rule| rule.cause.clone())
+        let own = self.causes.iter().find(fits).map(|rule| rule.cause.clone());
+        let standard = || Self::standard().causes.iter().find(fits).map(|rule| rule.cause.clone());
+        own.or_else(standard).unwrap_or_else(Kind::unidentified)
     }
 
     /// The rule that holds for a fault of this cause: the list's own, or where it has none, that of
@@ -262,6 +276,21 @@ mod tests {
         assert_eq!(ask(&list, "app.error", 1).measure, Measure::Replace);
         assert_eq!(ask(&list, "script.invalid", 1).cause, Kind::unidentified());
         assert_eq!(ask(&list, "script.invalid", 1).measure, Measure::Restart);
+    }
+
+    #[test]
+    fn an_app_that_its_equipment_let_down_is_not_replaced_unless_a_list_says_so() {
+        let (kind, app) = ("app.error".parse().unwrap(), AppId::new("a").unwrap());
+        let message = "aircon/room: equipment.slow; slow: it did not answer";
+        let question = Question { kind: &kind, app: &app, message, attempt: 3 };
+        let answered = Countermeasures::default().answer(&question);
+        assert_eq!(
+            (answered.cause.as_str(), answered.measure, answered.by),
+            ("equipment.slow", Measure::Tell, By::Edge)
+        );
+        let rules = vec![rule("app.*", &[Measure::Restart])];
+        let own = Countermeasures { rules, ..Countermeasures::default() }.answer(&question);
+        assert_eq!((own.cause.as_str(), own.measure), ("equipment.slow", Measure::Restart));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What an edge makes of equipment that does not answer well, and of what apps set, decided without any I/O.
 
+use center_core::Request;
 use edge_core::{FLAP_MS, Failure, Health, ILL_MAX, Input, REFUSAL_MS, WELL_MS};
-use fleet_tests::sim::{Weather, World, oracle};
-use flotilla_schemas::countermeasure::Measure;
+use fleet_tests::sim::{Behaviour, Model, Weather, World, oracle};
+use flotilla_schemas::countermeasure::{Countermeasures, Measure};
 use flotilla_schemas::fault::{Closed, Fault, How, kind};
 use flotilla_schemas::journal::{Body, Lane};
 use flotilla_schemas::{PointId, Value};
@@ -188,4 +189,28 @@ fn a_refusal_to_be_set_is_over_when_the_device_was_set_and_not_when_it_was_read(
     set(&mut world, 3, &room(), true);
     world.pass(REFUSAL_MS + 2 * WELL_MS + 2_000);
     assert_eq!(closed(&world).len(), 2, "nobody was refused for long");
+}
+
+#[test]
+fn an_app_that_fails_because_of_its_equipment_is_not_replaced_and_is_tried_at_once_when_that_is_well() {
+    let mut world = world();
+    world.edge("e1").ill.insert(room(), Failure::new(kind::EQUIPMENT_UNREACHABLE, "it is gone"));
+    world.publish_and_start();
+    world.ask(Request::SetCountermeasures(Countermeasures::default())).unwrap();
+    world.pass(200_000);
+    let faults = opened(&world);
+    let app = |fault: &Fault| fault.service.is_some();
+    assert!(faults.iter().filter(|fault| app(fault)).count() > 4, "it is tried again and again: {faults:?}");
+    let told = |fault: &Fault| fault.message.starts_with("aircon/room: equipment.unreachable; ");
+    assert!(faults.iter().filter(|fault| app(fault)).all(told), "{faults:?}");
+    assert_eq!(faults.iter().filter(|fault| fault.point.is_some()).count(), 1);
+    assert!(!oracle::events(&world, "e1").contains(&"replaced".to_owned()));
+    assert!(closed(&world).is_empty());
+
+    let good = Model::new(Behaviour::Good);
+    let edge = world.edge("e1");
+    edge.ill.clear();
+    edge.apps.insert("aircon-north".parse().unwrap(), good);
+    world.pass(WELL_MS + 3_000);
+    assert_eq!(closed(&world).len(), 2, "the device's fault, and the app's");
 }

@@ -29,6 +29,8 @@ pub(crate) struct App {
     pub restart: bool,
     /// Events since the last call began.
     pub events: u32,
+    /// The device that did not answer it well since then, if one did not, and how.
+    pub let_down: Option<String>,
     /// How often it was loaded in this session.
     pub loads: u64,
     /// How often it was downloaded in this session.

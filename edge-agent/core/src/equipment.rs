@@ -10,6 +10,9 @@
 //! So a device that comes and goes opens few faults, and then one that stays. What it refused to be set to cannot be
 //! probed by reading: that waits until the app sets it well, or has not been refused for [`REFUSAL_MS`].
 //!
+//! An app that fails in a call in which its device did not answer well, fails because of that: its fault says so, and
+//! the standard list changes nothing about the app. When the device is well again, its services are tried at once.
+//!
 //! A device that cannot be reached is one fault, whichever of its points were asked for; everything else is one a
 //! point.
 
@@ -132,6 +135,9 @@ impl Core {
     fn ill(&mut self, app: AppId, point: PointId, failure: Failure, set: bool) {
         if !failure.kind.is_in("equipment.*") {
             return;
+        }
+        if let Some(app) = self.apps.get_mut(&app).filter(|app| app.calling.is_some()) {
+            app.let_down = Some(format!("{point}: {}", failure.kind));
         }
         let now_ms = self.now.mono_ms;
         let refusal = set && matches!(failure.kind.as_str(), kind::EQUIPMENT_REFUSED | kind::EQUIPMENT_RANGE);

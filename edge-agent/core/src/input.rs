@@ -173,4 +173,10 @@ impl Failure {
     pub fn new(kind: &str, message: impl Into<String>) -> Self {
         Self { kind: Kind::of(kind), message: message.into(), backtrace: Vec::new(), spent: true }
     }
+
+    /// The same, with what came before it in front: the cause is told by that.
+    pub(crate) fn after(self, before: Option<String>) -> Self {
+        let Some(before) = before else { return self };
+        Self { message: format!("{before}; {}", self.message), ..self }
+    }
 }

@@ -197,7 +197,7 @@ impl Core {
     ) -> Phase {
         let number = self.next_effect();
         let state = self.app(app.clone());
-        (state.calling, state.events) = (Some(number), 0);
+        (state.calling, state.events, state.let_down) = (Some(number), 0, None);
         if let Some(run) = &mut self.service(id.clone()).run {
             run.calls += 1;
             run.apps.insert(app.clone());
@@ -232,6 +232,8 @@ impl Core {
         let Some((id, app)) = self.apps.iter_mut().find(|(_, app)| app.calling == Some(call)) else { return };
         let id = id.clone();
         app.calling = None;
+        let let_down = app.let_down.take();
+        let result = result.map_err(|failure| failure.after(let_down));
         let spent = result.as_ref().is_err_and(|failure| failure.spent);
         if spent || std::mem::take(&mut app.restart) {
             self.unload(&id);

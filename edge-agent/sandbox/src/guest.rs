@@ -21,6 +21,8 @@ pub const LOG_BYTES_MAX: usize = 2048;
 pub const LOG_MESSAGES_PER_CALL_MAX: u32 = 64;
 /// The most events that an app emits during one call.
 pub const EVENTS_PER_CALL_MAX: u32 = 256;
+/// The most points that an app sets during one call; each is journaled.
+pub const WRITES_PER_CALL_MAX: u32 = 256;
 /// The most fields of an event.
 pub const EVENT_FIELDS_MAX: usize = 32;
 /// The longest name of an event or of one of its fields, in bytes.
@@ -45,6 +47,7 @@ pub(crate) struct Guest {
 #[derive(Default)]
 struct Call {
     events: u32,
+    writes: u32,
     messages: u32,
     last_error: Option<String>,
 }
@@ -129,6 +132,11 @@ impl device_write::Host for Guest {
     async fn write(&mut self, device: String, point: String, value: types::Value) -> Result<(), Fault> {
         let granted = self.grants.may_write(&device, &point);
         self.granted(granted, || format!("setting {device}/{point}"))?;
+        self.call.writes += 1;
+        if self.call.writes > WRITES_PER_CALL_MAX {
+            let message = format!("one call sets at most {WRITES_PER_CALL_MAX} points");
+            return Err(HostError::Limit(message).into());
+        }
         Ok(self.host.write(&device, &point, inward(value)?).await?)
     }
 }
@@ -262,5 +270,59 @@ impl ResourceLimiter for Memory {
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         // The pool bounds tables, and no app that Rust or C makes grows one.
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::host::Reply;
+
+    /// An edge whose devices do as they are told.
+    struct Willing;
+
+    impl Host for Willing {
+        fn read<'a>(&'a self, _: &'a str, _: &'a str) -> Reply<'a, Value> {
+            Box::pin(async { Ok(Value::Bool(true)) })
+        }
+        fn write<'a>(&'a self, _: &'a str, _: &'a str, _: Value) -> Reply<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn emit(&self, _: &str, _: BTreeMap<String, Value>) -> Result<(), HostError> {
+            Ok(())
+        }
+        fn log(&self, _: Level, _: &str) {}
+        fn now_ms(&self) -> u64 {
+            0
+        }
+        fn kv_get(&self, _: &str) -> Result<Option<Vec<u8>>, HostError> {
+            Ok(None)
+        }
+        fn kv_set(&self, _: &str, _: Vec<u8>) -> Result<(), HostError> {
+            Ok(())
+        }
+        fn kv_delete(&self, _: &str) -> Result<(), HostError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn one_call_sets_so_many_points_and_the_next_as_many_again() {
+        let grants = r#"{"device_write": [{"device": "lamp", "points": ["on"]}]}"#;
+        let grants = Arc::new(serde_json::from_str(grants).unwrap());
+        let mut guest = Guest::new(Arc::new(Willing), grants, &Limits::default());
+        let set = async |guest: &mut Guest| {
+            let value = types::Value::Truth(true);
+            device_write::Host::write(guest, "lamp".to_owned(), "on".to_owned(), value).await
+        };
+        for _ in 0..2 {
+            guest.begin();
+            for _ in 0..WRITES_PER_CALL_MAX {
+                set(&mut guest).await.unwrap();
+            }
+            assert_eq!(set(&mut guest).await.unwrap_err().code, "limit");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub use equipment::{
 pub use failure::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, kind};
 pub use guest::{
     EVENT_FIELDS_MAX, EVENTS_PER_CALL_MAX, KEY_BYTES_MAX, KV_VALUE_BYTES_MAX, LOG_BYTES_MAX,
-    LOG_MESSAGES_PER_CALL_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX,
+    LOG_MESSAGES_PER_CALL_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, WRITES_PER_CALL_MAX,
 };
 pub use host::{Host, HostError, Level, Reply};
 pub use interface::InterfaceError;

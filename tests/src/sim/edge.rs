@@ -263,6 +263,13 @@ impl Edge {
             Input::AppEvent { app, name, fields }
         });
         self.answers.extend(events);
+        if operation == "read-room" {
+            let ask = |(point, failure): (&PointId, &Failure)| {
+                let (app, health) = (Some(app.clone()), Health::Ill(failure.clone()));
+                Input::Asked { app, point: point.clone(), health }
+            };
+            self.answers.extend(self.ill.iter().map(ask));
+        }
         self.answers.push_back(Input::Called { call, result: said.result });
     }
 }
