@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
-use super::{Tally, number_in};
+use super::center::{ANSWER_EVERY, LANES};
+use super::{Tally, number_in, roams};
 use crate::client::{Client, PATIENCE};
 use crate::wire;
 
@@ -39,15 +40,15 @@ impl Edge {
 
     /// Stays until the time is over and every answer has come.
     pub async fn stay(mut self, mut client: Client) -> io::Result<()> {
-        client.subscribe(&self.filter(), 1).await?;
         while !self.tally.over.load(Relaxed) {
             for number in self.step(&mut client).await? {
                 self.note(number);
             }
         }
-        while self.answered < self.sent {
+        let due = self.sent / ANSWER_EVERY;
+        while self.answered < due {
             let Ok(answers) = timeout(PATIENCE, take(&mut client)).await else {
-                self.tally.lost.fetch_add(self.sent - self.answered, Relaxed);
+                self.tally.lost.fetch_add(due - self.answered, Relaxed);
                 break;
             };
             answers?.into_iter().for_each(|number| self.note(number));
@@ -58,7 +59,6 @@ impl Edge {
     /// Comes and goes at random, every other time without a word.
     pub async fn roam(mut self, mut client: Client, address: SocketAddr) -> io::Result<()> {
         for life in 0.. {
-            client.subscribe(&self.filter(), 1).await?;
             let until = Instant::now() + stay(self.number as u64, life);
             while Instant::now() < until {
                 if self.tally.over.load(Relaxed) {
@@ -71,13 +71,10 @@ impl Edge {
                 _ => client.send(&wire::DISCONNECT).await?,
             }
             client = Client::connect(address, &format!("edge-e{}", self.number)).await?;
+            client.subscribe(&filter(self.number), 1).await?;
             self.tally.reconnected.fetch_add(1, Relaxed);
         }
         Ok(())
-    }
-
-    fn filter(&self) -> String {
-        format!("fleet/v1/to/e{}/#", self.number)
     }
 
     /// Publishes, or reads: whichever comes first. The numbers of the answers that came.
@@ -95,15 +92,21 @@ impl Edge {
         let mut payload = [b'x'; PAYLOAD_BYTES];
         payload[..8].copy_from_slice(&self.sent.to_be_bytes());
         let pkid = (self.sent % 50) as u16 + 1;
-        let topic = format!("fleet/v1/edge/e{}/want", self.number);
+        let topic = format!("fleet/v1/edge/e{}/journal/{}", self.number, self.number % LANES);
         client.send(&wire::publish(&topic, Some(pkid), false, &payload)).await?;
         self.tally.published.fetch_add(1, Relaxed);
+        self.tally.staying_published.fetch_add(u64::from(!roams(self.number)), Relaxed);
         Ok(())
     }
 
     fn note(&mut self, number: u64) {
         self.tally.note(&mut self.answered, number);
     }
+}
+
+/// What is for the edge of this number.
+pub fn filter(number: usize) -> String {
+    format!("fleet/v1/to/e{number}/#")
 }
 
 /// How long the edge of this number is there in this life of its: at random, but the same each time.

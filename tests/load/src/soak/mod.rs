@@ -1,7 +1,7 @@
-//! Ten thousand edges for some minutes: each publishes once a second and is answered by a center, some come and go at
-//! random. Nothing may be lost in either direction for those that stay, and the broker's memory is to be flat.
+//! Ten thousand edges for some minutes: each publishes once a second and is answered now and then by a center, some come
+//! and go at random. Nothing may be lost in either direction for those that stay, and the broker's memory is to be flat.
 //!
-//! What is published carries a number that rises by one, and so does its answer: the center notices a gap of an edge
+//! What is published carries a number that rises by one, and so do the answers: the center notices a gap of an edge
 //! that stays, the edge notices one in its answers, and both must have come to the last at the end.
 
 mod center;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::broker::{Broker, Kind};
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::measures::connect_many;
 
 /// How often the broker is looked at.
@@ -31,14 +31,14 @@ const GROWTH_MAX: f64 = 1.05;
 const RSS_BASE_KIB: f64 = 64.0 * 1024.0;
 const RSS_CLIENT_KIB: f64 = 16.0;
 /// Connections of the center.
-const CENTERS: usize = 2;
+const CENTERS: usize = 2 * center::LANES;
 /// One of so many edges comes and goes.
 const ROAMER_EVERY: usize = 10;
 
 /// How many clients, for how long
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Clients that are connected: two centers, the rest edges, of which one in ten comes and goes
+    /// Connections: six of a center, the rest edges, of which one in ten comes and goes
     #[arg(long, default_value_t = 10_000)]
     pub clients: usize,
     /// Seconds that they publish
@@ -53,6 +53,9 @@ struct Tally {
     collected: AtomicU64,
     answered: AtomicU64,
     reconnected: AtomicU64,
+    /// Messages of edges that stay, and how many of them came to the center or are known not to have.
+    staying_published: AtomicU64,
+    staying_accounted: AtomicU64,
     /// Messages of edges that stay which did not come, in either direction.
     lost: AtomicU64,
     /// The time is over: nothing more is published.
@@ -60,10 +63,23 @@ struct Tally {
 }
 
 impl Tally {
-    /// Notes the number that came after `last`; those between were lost.
-    fn note(&self, last: &mut u64, number: u64) {
-        self.lost.fetch_add(number.saturating_sub(*last + 1), Relaxed);
-        *last = number.max(*last);
+    /// Notes the number that came after `last`; those between were lost. How many numbers that is.
+    fn note(&self, last: &mut u64, number: u64) -> u64 {
+        let since = number.saturating_sub(*last);
+        self.lost.fetch_add(since.saturating_sub(1), Relaxed);
+        *last += since;
+        since
+    }
+
+    /// Waits for what is still on its way to the center; what does not come is lost.
+    async fn settle(&self) {
+        let missing =
+            || self.staying_published.load(Relaxed).saturating_sub(self.staying_accounted.load(Relaxed));
+        let began = Instant::now();
+        while missing() > 0 && began.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.lost.fetch_add(missing(), Relaxed);
     }
 }
 
@@ -84,9 +100,11 @@ pub async fn run(ours: PathBuf, args: Args) -> io::Result<bool> {
     );
     let tally = Arc::new(Tally::default());
     let mut tasks = JoinSet::new();
-    let answers = center::answer(&mut tasks, &broker, &tally).await?;
-    center::collect(&mut tasks, &broker, &tally, answers).await?;
-    let clients = connect_many(&broker, args.clients.saturating_sub(CENTERS), None).await?;
+    center::start(&mut tasks, &broker, &tally).await?;
+    let mut clients = connect_many(&broker, args.clients.saturating_sub(CENTERS), None).await?;
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.subscribe(&edge::filter(number), 1).await?;
+    }
     let mut edges = JoinSet::new();
     start_edges(&mut edges, clients, &broker, &tally);
     let watching = watch(&broker, &tally, Duration::from_secs(args.seconds));
@@ -99,6 +117,7 @@ pub async fn run(ours: PathBuf, args: Args) -> io::Result<bool> {
     while let Some(ended) = edges.join_next().await {
         ended??;
     }
+    tally.settle().await;
     Ok(verdict(&tally, &memory, args.clients))
 }
 
