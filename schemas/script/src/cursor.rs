@@ -63,15 +63,17 @@ impl Cursor {
         self.rest().starts_with(literal)
     }
 
-    fn pass(&mut self, passed: &str) {
-        self.offset += passed.len();
-        self.at = passed.chars().fold(self.at, Position::after);
+    fn pass(&mut self, bytes: usize) {
+        let end = self.offset + bytes;
+        self.at = self.at.behind(self.text.get(self.offset..end).unwrap_or_default());
+        self.offset = end;
     }
 
     /// Passes one character.
     pub fn bump(&mut self) -> Option<char> {
         let c = self.peek()?;
-        self.pass(c.encode_utf8(&mut [0; 4]));
+        self.at = self.at.after(c);
+        self.offset += c.len_utf8();
         Some(c)
     }
 
@@ -79,33 +81,38 @@ impl Cursor {
     pub fn eat(&mut self, literal: &str) -> bool {
         let eaten = self.looks_at(literal);
         if eaten {
-            self.pass(literal);
+            self.pass(literal.len());
         }
         eaten
     }
 
     /// Passes characters while they are of a kind.
     pub fn take_while(&mut self, kind: impl Fn(char) -> bool) -> String {
-        let taken: String = self.rest().chars().take_while(|c| kind(*c)).collect();
-        self.pass(&taken);
+        let rest = self.rest();
+        let taken = rest.get(..rest.find(|c| !kind(c)).unwrap_or(rest.len())).unwrap_or_default().to_owned();
+        self.pass(taken.len());
         taken
     }
 
     /// Passes everything up to this literal and the literal too; nothing if there is no such literal.
     pub fn take_through(&mut self, literal: &str) -> Option<String> {
         let taken = self.rest().split_once(literal)?.0.to_owned();
-        self.pass(&taken);
-        self.pass(literal);
+        self.pass(taken.len() + literal.len());
         Some(taken)
+    }
+
+    /// Passes everything up to this literal and the literal too; whether there is such a literal.
+    pub fn skip_through(&mut self, literal: &str) -> bool {
+        let found = self.rest().find(literal);
+        found.inspect(|start| self.pass(start + literal.len())).is_some()
     }
 
     /// Passes white space; whether there was any.
     pub fn white(&mut self) -> bool {
-        let before = self.offset;
-        while self.peek().is_some_and(is_white) {
-            self.bump();
-        }
-        self.offset > before
+        let rest = self.rest();
+        let bytes = rest.find(|c| !is_white(c)).unwrap_or(rest.len());
+        self.pass(bytes);
+        bytes > 0
     }
 
     /// Passes a name, without `:`.

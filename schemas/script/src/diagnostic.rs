@@ -57,9 +57,23 @@ impl Position {
         }
     }
 
-    /// The place at this byte of the text.
+    /// The place behind this text.
+    pub fn behind(self, text: &str) -> Self {
+        let newlines = text.bytes().filter(|byte| *byte == b'\n').count();
+        let (start, last) = match text.rsplit_once('\n') {
+            Some((_, last)) => (Self::START.col, last),
+            None => (self.col, text),
+        };
+        // Every character has one byte that does not continue another.
+        let cols = last.bytes().filter(|byte| byte & 0xc0 != 0x80).count();
+        let more = |n: u32, count: usize| n.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        Self { line: more(self.line, newlines), col: more(start, cols) }
+    }
+
+    /// The place at this byte of the text; within a character, that behind it.
     pub fn of(text: &str, offset: usize) -> Self {
-        text.char_indices().take_while(|(i, _)| *i < offset).fold(Self::START, |at, (_, c)| at.after(c))
+        let end = (offset..=text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
+        Self::START.behind(text.get(..end).unwrap_or(text))
     }
 }
 
@@ -191,5 +205,9 @@ mod tests {
     #[test]
     fn columns_count_characters() {
         assert_eq!(Position::of("ä\nöü<", 7), Position { line: 2, col: 3 });
+        for text in ["", "aä\u{1f600}", "\n", "a\n\nöü", "ab\nc\n"] {
+            let start = Position { line: 3, col: 7 };
+            assert_eq!(start.behind(text), text.chars().fold(start, Position::after), "{text:?}");
+        }
     }
 }

@@ -61,14 +61,15 @@ pub(crate) fn attribute_value(cursor: &mut Cursor, report: &mut Report) -> Resul
                 Ok(c) => value.push(c),
                 Err(problem) => report.problem(problem),
             },
-            Some(c) => {
+            Some(c) if c == quote => {
                 cursor.bump();
-                match c {
-                    c if c == quote => return Ok(value),
-                    c if is_white(c) => value.push(' '),
-                    c => value.push(c),
-                }
+                return Ok(value);
             }
+            Some(c) if is_white(c) => {
+                cursor.bump();
+                value.push(' ');
+            }
+            Some(_) => value += &cursor.take_while(|c| c != quote && !is_white(c) && !matches!(c, '<' | '&')),
         }
     }
 }
@@ -77,7 +78,7 @@ pub(crate) fn attribute_value(cursor: &mut Cursor, report: &mut Report) -> Resul
 pub(crate) fn comment(cursor: &mut Cursor) -> Result<(), Problem> {
     let start = cursor.at();
     cursor.expect("<!--")?;
-    if cursor.take_through("--").is_none() {
+    if !cursor.skip_through("--") {
         return fail(start, "this comment is never closed");
     }
     match cursor.eat(">") {
@@ -103,9 +104,9 @@ pub(crate) fn instruction(cursor: &mut Cursor) -> Result<(), Problem> {
     if !cursor.white() {
         return fail(cursor.at(), format!("expected white space or `?>`, found {}", cursor.found()));
     }
-    match cursor.take_through("?>") {
-        Some(_) => Ok(()),
-        None => fail(start, "this processing instruction is never closed"),
+    match cursor.skip_through("?>") {
+        true => Ok(()),
+        false => fail(start, "this processing instruction is never closed"),
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum Event {
 /// A start tag.
 #[derive(Debug)]
 pub(crate) struct Tag {
-    pub name: String,
+    pub name: Arc<str>,
     pub attributes: Vec<Attribute>,
     pub at: Position,
 }
@@ -80,7 +80,7 @@ struct Scanner<'r> {
     report: &'r mut Report,
     events: Vec<Event>,
     run: Option<Text>,
-    open: Vec<(String, Position)>,
+    open: Vec<(Arc<str>, Position)>,
     elements: usize,
 }
 
@@ -151,7 +151,7 @@ impl Scanner<'_> {
     fn start_tag(&mut self) -> Result<(), Problem> {
         let at = self.cursor.at();
         self.cursor.expect("<")?;
-        let name = self.cursor.name("the name of an element")?;
+        let name: Arc<str> = self.cursor.name("the name of an element")?.into();
         let attributes = self.attributes(&name)?;
         let is_empty = self.cursor.eat("/");
         self.cursor.expect(">")?;
@@ -163,7 +163,7 @@ impl Scanner<'_> {
             return fail(at, format!("elements are nested deeper than {DEPTH_MAX}"));
         }
         self.end_run();
-        self.events.push(Event::Start(Tag { name: name.clone(), attributes, at }));
+        self.events.push(Event::Start(Tag { name: Arc::clone(&name), attributes, at }));
         match is_empty {
             true => self.events.push(Event::End(at)),
             false => self.open.push((name, at)),
@@ -203,14 +203,14 @@ impl Scanner<'_> {
         let name = self.cursor.name("the name of an element")?;
         self.cursor.white();
         self.cursor.expect(">")?;
-        if let Some((open, start)) = self.open.last().filter(|(open, _)| *open != name) {
+        if let Some((open, start)) = self.open.last().filter(|(open, _)| **open != *name) {
             let Position { line, col } = start;
             self.report
                 .add(at, format!("</{name}> does not close <{open}>, which was opened at {line}:{col}"));
         }
         self.end_run();
         // A tag that closes an outer element closes what is open within it; one that closes nothing is misspelt.
-        let outer = self.open.iter().rposition(|(open, _)| *open == name);
+        let outer = self.open.iter().rposition(|(open, _)| **open == *name);
         let closed = self.open.split_off(outer.unwrap_or(self.open.len().saturating_sub(1)));
         self.events.extend(closed.iter().map(|_| Event::End(at)));
         Ok(())
@@ -221,13 +221,17 @@ impl Scanner<'_> {
             let at = self.cursor.at();
             match c {
                 '&' => match reference(&mut self.cursor) {
-                    Ok(c) => self.push(c, at, false),
+                    Ok(c) => self.push(c.encode_utf8(&mut [0; 4]), at, false),
                     Err(problem) => self.report.problem(problem),
                 },
                 ']' if self.cursor.eat("]]>") => self.report.add(at, "`]]>` in a text is written `]]&gt;`"),
-                c => {
+                ']' => {
                     self.cursor.bump();
-                    self.push(c, at, true);
+                    self.push("]", at, true);
+                }
+                _ => {
+                    let text = self.cursor.take_while(|c| !matches!(c, '<' | '&' | ']'));
+                    self.push(&text, at, true);
                 }
             }
         }
@@ -237,24 +241,25 @@ impl Scanner<'_> {
         let start = self.cursor.at();
         self.cursor.expect("<![CDATA[")?;
         self.run(start).is_literal = false;
-        while !self.cursor.eat("]]>") {
-            let at = self.cursor.at();
-            match self.cursor.bump() {
-                Some(c) => self.push(c, at, false),
-                None => return fail(start, "this CDATA section is never closed"),
-            }
+        let at = self.cursor.at();
+        match self.cursor.take_through("]]>") {
+            Some(text) => self.push(&text, at, false),
+            None => return fail(start, "this CDATA section is never closed"),
         }
         Ok(())
     }
 
-    fn push(&mut self, c: char, at: Position, is_literal: bool) {
+    /// Adds what begins at this place to the text.
+    fn push(&mut self, text: &str, at: Position, is_literal: bool) {
         let run = self.run(at);
-        if run.is_white && !is_white(c) {
+        if run.is_white
+            && let Some(start) = text.find(|c| !is_white(c))
+        {
             run.is_white = false;
-            run.at = at;
+            run.at = at.behind(text.get(..start).unwrap_or_default());
         }
         run.is_literal &= is_literal;
-        run.text.push(c);
+        run.text.push_str(text);
     }
 
     /// The text since the last tag; comments between do not part it.

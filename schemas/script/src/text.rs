@@ -11,14 +11,19 @@ pub(crate) fn decode(bytes: &[u8], bytes_max: usize) -> Result<String, Problem> 
         return fail(Position::START, format!("the file is larger than {bytes_max} bytes"));
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => {
-            Ok(text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n"))
-        }
+        Ok(text) => Ok(with_one_line_end(text.strip_prefix('\u{feff}').unwrap_or(text))),
         Err(error) => {
             let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let good = String::from_utf8_lossy(good).replace("\r\n", "\n").replace('\r', "\n");
+            let good = with_one_line_end(&String::from_utf8_lossy(good));
             fail(Position::of(&good, good.len()), "this is not UTF-8")
         }
+    }
+}
+
+fn with_one_line_end(text: &str) -> String {
+    match text.contains('\r') {
+        true => text.replace("\r\n", "\n").replace('\r', "\n"),
+        false => text.to_owned(),
     }
 }
 
@@ -26,11 +31,13 @@ pub(crate) fn decode(bytes: &[u8], bytes_max: usize) -> Result<String, Problem> 
 pub(crate) fn decode_xml(bytes: &[u8], bytes_max: usize, report: &mut Report) -> Option<String> {
     let text = decode(bytes, bytes_max).map_err(|problem| report.problem(problem)).ok()?;
     let mut at = Position::START;
-    for c in text.chars() {
-        if !is_char(c) {
-            report.add(at, format!("the character U+{:04X} is not allowed", u32::from(c)));
-        }
+    let mut rest = text.as_str();
+    while let Some((start, c)) = rest.char_indices().find(|(_, c)| !is_char(*c)) {
+        let (before, from) = rest.split_at(start);
+        at = at.behind(before);
+        report.add(at, format!("the character U+{:04X} is not allowed", u32::from(c)));
         at = at.after(c);
+        rest = from.get(c.len_utf8()..).unwrap_or_default();
     }
     report.is_empty().then_some(text)
 }

@@ -29,7 +29,7 @@ pub(crate) fn compare(text: &str, events: &[Event]) -> Result<(), Problem> {
     }
     let tags = tags(events);
     let differing =
-        tags.iter().zip(&elements).find(|((tag, depth), element)| (tag.name.as_str(), *depth) != **element);
+        tags.iter().zip(&elements).find(|((tag, depth), element)| (&*tag.name, *depth) != **element);
     match differing {
         Some(((tag, _), _)) => fail(tag.at, format!("a second parser reads <{}> differently", tag.name)),
         None if tags.len() == elements.len() => Ok(()),

@@ -37,7 +37,7 @@ struct Validator<'d> {
 
 /// An element that is open.
 struct Open<'d> {
-    name: String,
+    name: Arc<str>,
     /// None if it is not declared: then nothing is said of its content.
     element: Option<&'d Element>,
     /// None if something stood in a wrong place before.
@@ -54,7 +54,7 @@ impl<'d> Validator<'d> {
                 self.attributes(tag, element);
             }
         }
-        self.open.push(Open { name: tag.name.clone(), element, place: Some(Place::default()) });
+        self.open.push(Open { name: Arc::clone(&tag.name), element, place: Some(Place::default()) });
     }
 
     fn child(&mut self, tag: &Tag) {
