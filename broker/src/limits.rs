@@ -56,7 +56,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 10_000,
+            connections: 12_000,
             sessions: 20_000,
             handshakes: 256,
             connect_wait: Duration::from_secs(10),

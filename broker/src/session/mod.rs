@@ -193,7 +193,6 @@ impl Session {
 
     /// Goes on where the client left, as far as it still may.
     fn resume(&mut self, mut former: Kept) {
-        former.will = None;
         former.window.resume(self.admission.deliveries);
         former.subscriptions.retain(|filter| {
             let may = self.admission.role.may_subscribe(filter);

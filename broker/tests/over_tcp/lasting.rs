@@ -83,6 +83,7 @@ async fn what_was_not_acknowledged_comes_again_first_and_as_a_duplicate() {
     reader.acknowledge(first[1].pkid).await;
     reader.received_so_far().await;
     drop(reader);
+    connected(&served, 1).await;
     edge.publish(WANT, &[3], false, &[]).await;
     let (mut reader, _) = Client::connect_with(served.address, lasting("center-c1", 99)).await;
     for (payload, pkid) in [(0, Some(first[0].pkid)), (2, Some(first[2].pkid)), (3, None)] {
