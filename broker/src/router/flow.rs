@@ -1,11 +1,13 @@
 //! What is on its way through the router, in order.
 //!
-//! Each message has a number, one more than the one before. It is kept here until the router has handed it back.
+//! Each message has a number, one more than the one before. It is kept here until the router has handed it back. When
+//! there are too many, whoever publishes waits until half of them have come out: not for each, since thousands may
+//! wait.
 
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -31,27 +33,34 @@ pub(crate) struct Gone;
 #[derive(Default)]
 pub(crate) struct Flow {
     state: Mutex<State>,
-    /// Bytes on their way, to be looked at without the lock.
-    bytes: AtomicUsize,
+    /// There was no room, and half has not come out yet; to be looked at without the lock.
+    full: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     tx: Option<LinkTx>,
     on_way: VecDeque<Bytes>,
+    /// Their bytes.
+    bytes: usize,
     /// The number of the first of them.
     first: u64,
     /// The number of the first message that the present router got.
     base: u64,
     waiting: Vec<Waker>,
+    /// Counts the times that all who waited were woken.
+    woken: u64,
 }
 
 impl Flow {
     /// Sends a message on its way. Waits for nothing; see [`Flow::has_room`].
     pub(crate) fn publish(&self, message: Message) {
         let body = message.body().clone();
-        self.bytes.fetch_add(body.len(), Ordering::Relaxed);
         let mut state = lock(&self.state);
+        state.bytes += body.len();
+        if state.bytes >= ROUTER_BYTES {
+            self.full.store(true, Ordering::Relaxed);
+        }
         state.on_way.push_back(body.clone());
         state.put(body);
     }
@@ -64,16 +73,19 @@ impl Flow {
 
     /// Whether more may be published now.
     pub(crate) fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) < ROUTER_BYTES
+        !self.full.load(Ordering::Relaxed)
     }
 
-    /// Ready when there is room.
-    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when there is room. `asked` is kept by whoever waits, so that it waits only once.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>, asked: &mut Option<u64>) -> Poll<()> {
         let mut state = lock(&self.state);
         if self.has_room() {
             return Poll::Ready(());
         }
-        state.waiting.push(cx.waker().clone());
+        if *asked != Some(state.woken) {
+            *asked = Some(state.woken);
+            state.waiting.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 
@@ -89,8 +101,9 @@ impl Flow {
             state.first += count as u64;
             let bytes =
                 left_out.iter().map(Bytes::len).sum::<usize>() + if count > 0 { body.len() } else { 0 };
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            let waiting = if self.has_room() { std::mem::take(&mut state.waiting) } else { Vec::new() };
+            state.bytes -= bytes;
+            let waiting =
+                if state.bytes < ROUTER_BYTES / 2 { self.make_room(&mut state) } else { Vec::new() };
             let last = (count > 0).then_some(body);
             (first, left_out.into_iter().chain(last), waiting)
         };
@@ -100,6 +113,14 @@ impl Flow {
             }
         }
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets those who wait go on.
+    fn make_room(&self, state: &mut State) -> Vec<Waker> {
+        if self.full.swap(false, Ordering::Relaxed) {
+            state.woken += 1;
+        }
+        std::mem::take(&mut state.waiting)
     }
 
     /// Goes on with another router, which gets all that has not come out.

@@ -17,18 +17,20 @@ use std::time::Duration;
 use rumqttd::Notification;
 use rumqttd::local::{LinkRx, LinkTx};
 use rumqttd::protocol::{Filter, Packet, QoS, RetainForwardRule, Subscribe};
-use tokio::task::{AbortHandle, consume_budget};
+use tokio::task::{AbortHandle, yield_now};
 
 use crate::meters::Meters;
 pub(crate) use flow::{Flow, Stamped};
 
 /// What may be in the router before those who publish wait.
-pub(crate) const ROUTER_BYTES: usize = 2 << 20;
+pub(crate) const ROUTER_BYTES: usize = 4 << 20;
 /// The router's log: it holds more than is ever on its way, so it drops nothing that has not come out.
 const SEGMENT_BYTES: usize = 256 << 10;
 const SEGMENTS: usize = ROUTER_BYTES / SEGMENT_BYTES + 4;
 /// Messages that the router hands over at a time.
 const BATCH: u64 = 500;
+/// Messages that are handed over before other tasks have their turn: as many as thousands of sessions publish in theirs.
+const TURN: u64 = 2_048;
 /// The only topic that the router knows.
 const TOPIC: &str = "m";
 /// How long after a router that did not start the next is tried.
@@ -129,7 +131,9 @@ impl<D: FnMut(Stamped)> Carrier<D> {
                 Ok(Some(Notification::Disconnect(..))) | Err(_) => return Over::Died,
                 Ok(_) => {}
             }
-            consume_budget().await;
+            if carried % TURN == 0 {
+                yield_now().await;
+            }
         }
         Over::Spent
     }
@@ -246,6 +250,21 @@ mod tests {
         lab.publish(0..10_500);
         lab.expect(10_500).await;
         assert_eq!((lab.meters.router_deaths.get(), lab.meters.router_renewals.get()), (0, 10));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_waits_for_room_is_woken_once_half_has_come_out() {
+        let lab = Lab::start(u64::MAX).await;
+        let flow = &lab.router.flow;
+        let long = "x".repeat(ROUTER_BYTES / 4);
+        for i in 0..5 {
+            flow.publish(sample(&i.to_string(), &long));
+        }
+        let mut asked = None;
+        let room = std::future::poll_fn(|cx| flow.poll_room(cx, &mut asked));
+        tokio::time::timeout(Duration::from_secs(10), room).await.expect("there is room again");
+        assert!(flow.has_room());
+        lab.expect(5).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

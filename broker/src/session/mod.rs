@@ -145,6 +145,8 @@ pub(crate) struct Session {
     input: BytesMut,
     /// The input may hold whole packets, which wait until the router has room.
     held: bool,
+    /// When this session last asked the router for room.
+    asked_room: Option<u64>,
     output: Output,
     acks: Acks,
     /// The topics that the client gave numbers to.
@@ -164,6 +166,7 @@ impl Session {
             resumed: false,
             input,
             held: false,
+            asked_room: None,
             output: Output::default(),
             acks: Acks::default(),
             aliases: Vec::new(),
@@ -267,7 +270,7 @@ impl Session {
             return Poll::Pending;
         }
         if self.held || !self.broker.router.flow.has_room() {
-            return self.broker.router.flow.poll_room(cx).map(Ok);
+            return self.broker.router.flow.poll_room(cx, &mut self.asked_room).map(Ok);
         }
         poll_read(stream, &mut self.input, cx).map(|read| {
             self.broker.meters.bytes_in.add(read.map_err(Close::Lost)? as u64);
