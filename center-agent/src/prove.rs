@@ -1,12 +1,15 @@
 //! What is proved of a release before it is published: once by its publisher, on the publisher's machine, and again
 //! by the center, by these very functions.
 //!
-//! Nothing runs here. All that is wrong is told, not just the first.
+//! Nothing runs here but the proof of a script's whole [`range`](range::prove). All that is wrong is told, not just
+//! the first.
+
+pub mod range;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_sandbox::{CheckError, InterfaceError, Sandbox, Wanted, check};
-use flotilla_schemas::app::{Grants, Interface, ManifestError};
+use flotilla_sandbox::{CheckError, InterfaceError, Sandbox, check};
+use flotilla_schemas::app::{Interface, ManifestError};
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::release::Release;
 use flotilla_schemas::{AppId, Artifact, EventsId};
@@ -88,6 +91,8 @@ pub struct ScriptFiles<'a> {
     pub text: File<'a>,
     /// Its event lists.
     pub events: BTreeMap<EventsId, File<'a>>,
+    /// The equipment to prove it on, if its apps need any.
+    pub equipment: Option<File<'a>>,
 }
 
 /// One thing that is wrong with a script.
@@ -115,21 +120,11 @@ pub enum ScriptError {
         /// The app.
         app: AppId,
     },
-    /// An app, or an alternate that may take its place, cannot do what the list says.
-    #[error("event list {events}, app {app}: {cause}")]
-    Call {
-        /// The list.
-        events: EventsId,
-        /// The app.
-        app: AppId,
-        /// Why.
-        cause: CheckError,
-    },
 }
 
-/// Proves a script: its definition, the script by it, each event list by both, and that the published apps and their
-/// published alternates can do what each list wants of them. `apps` has their newest releases; more do no harm.
-/// Returns the apps that each list names.
+/// Proves the files of a script: its definition, the script by it, each event list by both, and that the apps that
+/// each list names are published. `apps` has their newest releases; more do no harm. Returns the apps that each list
+/// names.
 pub fn script(
     files: &ScriptFiles<'_>,
     apps: &BTreeMap<AppId, Release>,
@@ -181,34 +176,19 @@ impl Proof<'_> {
     }
 
     fn calls(&mut self, events: &EventsId, list: &EventList) {
-        for app in list.apps() {
-            let Some(release) = self.apps.get(&app) else {
-                self.errors.push(ScriptError::Unpublished { events: events.clone(), app });
-                continue;
-            };
-            let wanted = wanted(list, &app);
-            let alternates = release.manifest.alternates.iter();
-            let alternates = alternates.filter_map(|other| self.apps.get_key_value(other));
-            for (app, release) in [(&app, release)].into_iter().chain(alternates) {
-                // That its grants cover its imports was proved when it was published.
-                let bare = Interface { imports: BTreeSet::new(), ..release.interface.clone() };
-                let wrong = check(&bare, &Grants::default(), &wanted).err().unwrap_or_default();
-                let call = |cause| ScriptError::Call { events: events.clone(), app: app.clone(), cause };
-                self.errors.extend(wrong.into_iter().map(call));
-            }
+        for app in list.apps().into_iter().filter(|app| !self.apps.contains_key(app)) {
+            self.errors.push(ScriptError::Unpublished { events: events.clone(), app });
         }
     }
 }
 
-/// What a list wants of an app, each once.
-fn wanted(list: &EventList, app: &AppId) -> Vec<Wanted> {
-    let mut wanted: Vec<Wanted> = Vec::new();
-    for mapping in list.operations().filter(|mapping| mapping.app == *app) {
-        let args = mapping.args.iter().map(|arg| arg.ty.clone()).collect();
-        let call = Wanted { operation: mapping.operation.clone(), args };
-        if !wanted.contains(&call) {
-            wanted.push(call);
-        }
-    }
-    wanted
+/// The apps that take part in the proof of lists that name these: they, and their published alternates.
+pub fn taking_part<'a>(
+    named: impl Iterator<Item = &'a AppId>,
+    published: &'a BTreeMap<AppId, Release>,
+) -> BTreeMap<&'a AppId, &'a Release> {
+    let named: Vec<_> = named.filter_map(|app| published.get_key_value(app)).collect();
+    let alternates = named.iter().flat_map(|(_, release)| &release.manifest.alternates);
+    let alternates = alternates.filter_map(|app| published.get_key_value(app));
+    named.iter().copied().chain(alternates).collect()
 }

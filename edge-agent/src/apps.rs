@@ -126,7 +126,7 @@ async fn call_once(instance: &mut Instance, operation: &str, args: &[Value]) -> 
 }
 
 fn seen(failure: flotilla_sandbox::Failure) -> Failure {
-    let flotilla_sandbox::Failure { kind, message, backtrace, spent } = failure;
+    let flotilla_sandbox::Failure { kind, message, backtrace, spent, .. } = failure;
     Failure { kind, message, backtrace, spent }
 }
 

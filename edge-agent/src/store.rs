@@ -25,7 +25,7 @@ const MARKS: TableDefinition<'_, &str, &str> = TableDefinition::new("marks");
 pub const FILE: &str = "edge.redb";
 
 /// The most bytes that one app may keep, keys included.
-pub const APP_KEYS_BYTES_MAX: u64 = 256 * 1024;
+pub const APP_KEYS_BYTES_MAX: u64 = flotilla_sandbox::KV_BYTES_MAX;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]

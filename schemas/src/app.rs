@@ -33,6 +33,9 @@ pub const SOAK_S_MAX: u32 = 30 * 24 * 3600;
 /// The most alternates that a manifest may name.
 pub const ALTERNATES_MAX: usize = 8;
 
+/// The most codes of faults that a manifest may declare.
+pub const FAULTS_MAX: usize = 64;
+
 /// What the maker says of one release of an app: the content of `app.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +58,10 @@ pub struct Manifest {
     /// How long a new release is watched before it counts as good, in seconds, 0 to [`SOAK_S_MAX`].
     #[serde(default)]
     pub soak_s: u32,
+    /// The codes of the faults that its operations return of their own, beside those of the edge that they pass on:
+    /// `implausible`. A proof refuses any other. At most [`FAULTS_MAX`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub faults: BTreeSet<String>,
     /// What it may touch.
     #[serde(default)]
     pub grants: Grants,
@@ -192,6 +199,10 @@ impl Manifest {
             let wanted = format!("a list of at most {ALTERNATES_MAX} other apps");
             errors.push(ManifestError { key: "alternates", found, wanted });
         }
+        if self.faults.len() > FAULTS_MAX {
+            let (found, wanted) = (self.faults.len().to_string(), format!("at most {FAULTS_MAX} codes"));
+            errors.push(ManifestError { key: "faults", found, wanted });
+        }
         errors
     }
 }
@@ -305,6 +316,7 @@ mod tests {
         manifest.limits = Limits { memory_bytes: MEMORY_BYTES_MAX + 1, deadline_ms: 0 };
         manifest.soak_s = SOAK_S_MAX + 1;
         manifest.alternates = vec![manifest.app.clone()];
+        manifest.faults = (0..=FAULTS_MAX).map(|n| format!("f{n}")).collect();
         let errors: Vec<String> = manifest.check().iter().map(ToString::to_string).collect();
         assert_eq!(
             errors,
@@ -313,6 +325,7 @@ mod tests {
                 "limits.deadline_ms: 0 is not from 1 to 600000",
                 "soak_s: 2592001 is not from 0 to 2592000",
                 "alternates: aircon-north is not a list of at most 8 other apps",
+                "faults: 65 is not at most 64 codes",
             ]
         );
     }

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod id;
 pub mod journal;
 pub mod point;
+pub mod proof;
 pub mod release;
 pub mod report;
 pub mod sign;

@@ -52,6 +52,11 @@ pub struct ScriptRelease {
     pub text: Artifact,
     /// The event lists that it may be run with.
     pub events: BTreeMap<EventsId, Artifact>,
+    /// The equipment that stood behind the apps when it was proven, `equipment.toml`; none where no app needs any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equipment: Option<Artifact>,
+    /// What was proven of it, a [`Proof`](crate::proof::Proof) in JSON. Centers prove it again and compare.
+    pub proof: Artifact,
 }
 
 impl Document for ScriptRelease {

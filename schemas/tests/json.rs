@@ -15,6 +15,7 @@ use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fault::Answer;
 use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::journal::{Ack, Batch};
+use flotilla_schemas::proof::Proof;
 use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
 use flotilla_schemas::report::{AppRow, CenterStatus, EventReport, FaultReport, Inventory, Status, Want};
 use schemars::{JsonSchema, schema_for};
@@ -51,6 +52,7 @@ fn the_schemas_are_current() {
     schema::<Fleet>("fleet");
     schema::<Inventory>("inventory");
     schema::<Manifest>("manifest");
+    schema::<Proof>("proof");
     schema::<Release>("release");
     schema::<Reply>("reply");
     schema::<ScriptRelease>("script-release");
@@ -77,6 +79,7 @@ fn the_fixtures_are_read_as_they_are_written() {
     both_ways::<Desired>("desired");
     both_ways::<EventReport>("event");
     both_ways::<FaultReport>("fault");
+    both_ways::<Proof>("proof");
     both_ways::<Status>("status");
     both_ways::<Want>("want");
 }

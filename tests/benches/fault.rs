@@ -10,15 +10,19 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use center_agent::Center;
+use center_agent::prove::range::{self, Offered};
+use center_agent::prove::{File, ScriptFiles};
 use edge_agent::Edge;
 use flotilla_broker::{Broker, Limits};
 use flotilla_link::{BrokerUrl, Delivery, Link, LinkConfig, LinkEvent};
+use flotilla_sandbox::prove::Settings;
 use flotilla_sandbox::{Sandbox, SandboxLimits};
 use flotilla_schemas::app::Manifest;
+use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Fleet, NamedKey};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::{SecretKey, Signed};
-use flotilla_schemas::{Artifact, Topic};
+use flotilla_schemas::{Artifact, EventsId, Topic};
 use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
 use tracing::field::{Field, Visit};
@@ -181,15 +185,34 @@ impl Api {
     }
 
     fn publish_script(&self) {
-        let file = |name: &str| {
-            self.upload(&std::fs::read(format!("{SAMPLES}/scripts/air-conditioner/{name}")).unwrap())
+        let folder = format!("{SAMPLES}/scripts/air-conditioner");
+        let read = |name: &str| std::fs::read(format!("{folder}/{name}")).unwrap();
+        let [definition, text, list, equipment] =
+            ["definition.dtd", "script.xml", "events-large.json", "equipment.toml"].map(read);
+        let file = |bytes| File { name: "air-conditioner", bytes };
+        let events: EventsId = "aircon-large".parse().unwrap();
+        let files = ScriptFiles {
+            definition: file(&definition),
+            text: file(&text),
+            events: [(events.clone(), file(&list))].into(),
+            equipment: Some(file(&equipment)),
         };
+        let apps = ["aircon-north", "aircon-south"].map(|app| {
+            let read = |name: &str| std::fs::read(format!("{SAMPLES}/apps/{app}/{name}")).unwrap();
+            let manifest = toml::from_str(&String::from_utf8(read("app.toml")).unwrap()).unwrap();
+            Offered { manifest, wasm: read("app.wasm") }
+        });
+        let countermeasures = Countermeasures::standard();
+        let proof = range::prove(&files, &apps, &countermeasures, &Settings::default(), None, &mut |_, _| {})
+            .unwrap();
         let release = ScriptRelease {
             script: "air-conditioner".parse().unwrap(),
             version: "1.0.0".parse().unwrap(),
-            definition: file("definition.dtd"),
-            text: file("script.xml"),
-            events: [("aircon-large".parse().unwrap(), file("events-large.json"))].into(),
+            definition: self.upload(&definition),
+            text: self.upload(&text),
+            events: [(events, self.upload(&list))].into(),
+            equipment: Some(self.upload(&equipment)),
+            proof: self.upload(&serde_json::to_vec(&proof).unwrap()),
         };
         self.put("POST", "scripts", &Signed::new(&release, &key("publisher")).unwrap());
     }

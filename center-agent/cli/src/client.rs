@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use center_agent::api::types::{BlobStored, ErrorBody};
 use clap::Args;
-use flotilla_schemas::Digest;
+use flotilla_schemas::{Artifact, Digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{Response, StatusCode};
@@ -216,6 +216,21 @@ impl Client {
         let request = self.agent.post(self.url("blobs")).header("Authorization", self.bearer());
         let sent = request.content_type("application/octet-stream").send(bytes);
         self.read(format!("upload {} bytes", bytes.len()), self.answered(sent)?)
+    }
+
+    /// The bytes of an artifact that the center has, checked against what its publisher signed.
+    pub fn blob(&self, artifact: &Artifact) -> Result<Vec<u8>, ClientError> {
+        let what = format!("get the blob {}", artifact.digest.short());
+        let url = self.url(&format!("blobs/{}", artifact.digest));
+        let mut answer = self.answered(self.agent.get(url).header("Authorization", self.bearer()).call())?;
+        if !answer.status().is_success() {
+            return self.read(what, answer);
+        }
+        let wrong = |cause: String| ClientError::Answer { what: what.clone(), cause };
+        let bytes = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let bytes = bytes.map_err(|error| wrong(error.to_string()))?;
+        artifact.verify(&bytes).map_err(|error| wrong(error.to_string()))?;
+        Ok(bytes)
     }
 
     fn url(&self, path: &str) -> String {

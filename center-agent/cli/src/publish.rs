@@ -50,6 +50,9 @@ pub enum PublishError {
         /// All that is wrong.
         errors: Vec<String>,
     },
+    /// It does not hold over its whole range.
+    #[error(transparent)]
+    Proving(#[from] crate::script::ProvingError),
     /// The sandbox refuses.
     #[error(transparent)]
     Sandbox(#[from] flotilla_sandbox::SandboxError),

@@ -3,14 +3,20 @@
 mod check;
 mod definition;
 mod generate;
+mod proving;
 mod publish;
+mod report;
+
+pub use proving::ProvingError;
 
 use center_agent::api::types::{ScriptDetail, ScriptSummary};
 use clap::{Args, Subcommand};
 use flotilla_schemas::ScriptId;
+use flotilla_schemas::proof::Proof;
+use serde::Serialize;
 
 use crate::app::joined;
-use crate::client::{Api, AskError, List};
+use crate::client::{Api, AskError, ClientError, List};
 use crate::output::{self, BOLD, Cell, Table, styled};
 
 /// What is done with scripts.
@@ -30,11 +36,22 @@ pub enum ScriptCommand {
     Show(Show),
 }
 
+/// A script with all that is known of it, and what was proven of it.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    detail: &'a ScriptDetail,
+    proof: &'a Proof,
+}
+
 /// One script.
 #[derive(Debug, Args)]
 pub struct Show {
     /// The script
     pub name: ScriptId,
+    /// Which script of the proof took each item
+    #[arg(long)]
+    pub items: bool,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,
@@ -71,9 +88,16 @@ fn run_list(list: &List) -> Result<(), AskError> {
 }
 
 fn run_show(show: &Show) -> Result<(), AskError> {
-    let script: ScriptDetail = show.api.client()?.get(&format!("scripts/{}", show.name))?;
+    let client = show.api.client()?;
+    let script: ScriptDetail = client.get(&format!("scripts/{}", show.name))?;
+    let proof = client.blob(&script.document.proof)?;
+    let wrong = |cause: serde_json::Error| ClientError::Answer {
+        what: "get the proof".into(),
+        cause: cause.to_string(),
+    };
+    let proof: Proof = serde_json::from_slice(&proof).map_err(wrong)?;
     if show.json {
-        return Ok(output::json(&script)?);
+        return Ok(output::json(&Shown { detail: &script, proof: &proof })?);
     }
     let row = &script.summary;
     let name = styled(BOLD, &row.script);
@@ -83,5 +107,7 @@ fn run_show(show: &Show) -> Result<(), AskError> {
     for (events, apps) in &row.events {
         table.row([Cell::new(events, BOLD), Cell::text(joined(apps))]);
     }
-    Ok(table.print("no event list")?)
+    table.print("no event list")?;
+    output::line(format!("\n{}", styled(BOLD, "proven")))?;
+    Ok(report::print(&proof, show.items)?)
 }

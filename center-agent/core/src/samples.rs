@@ -80,6 +80,7 @@ pub fn app(name: &str, version: &str, alternates: &[&str]) -> Signed<Release> {
         alternates: alternates.iter().map(|app| app.parse().unwrap()).collect(),
         hardware: None,
         soak_s: 0,
+        faults: Default::default(),
         grants: Grants::default(),
         limits: Limits::default(),
     };
@@ -101,6 +102,8 @@ pub fn script(
         definition: Artifact::of(b"definition"),
         text: Artifact::of(version.as_bytes()),
         events: lists.iter().map(|(list, _)| (events(list), Artifact::of(list.as_bytes()))).collect(),
+        equipment: None,
+        proof: Artifact::of(b"proof"),
     };
     let apps = |apps: &[&str]| apps.iter().map(|app| app.parse().unwrap()).collect();
     let apps = lists.iter().map(|(list, names)| (events(list), apps(names))).collect();

@@ -33,8 +33,11 @@ use answer::Problem;
 /// The largest JSON body, in bytes.
 pub const JSON_BYTES_MAX: u64 = 1024 * 1024;
 
-/// The most uploads and proofs at once; others wait.
+/// The most uploads and checks of an app at once; others wait.
 const HEAVY_MAX: usize = 2;
+
+/// The most proofs of a script at once; others wait. One takes a processor for as long as it lasts.
+const PROVING_MAX: usize = 1;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -47,6 +50,7 @@ struct Api {
     shelf: Arc<Shelf>,
     sandbox: Sandbox,
     heavy: Arc<Semaphore>,
+    proving: Arc<Semaphore>,
 }
 
 /// All of the API.
@@ -60,7 +64,8 @@ pub(crate) fn router(
 ) -> Router {
     let (token, publishers) = (Digest::of(token.as_bytes()), Arc::new(fleet.publisher_keys()));
     let heavy = Arc::new(Semaphore::new(HEAVY_MAX));
-    let api = Api { token, publishers, desk, store, shelf, sandbox, heavy };
+    let proving = Arc::new(Semaphore::new(PROVING_MAX));
+    let api = Api { token, publishers, desk, store, shelf, sandbox, heavy, proving };
     Router::new()
         .route("/v1/blobs", post(blobs::store))
         .route("/v1/blobs/{digest}", get(blobs::read).head(blobs::look))

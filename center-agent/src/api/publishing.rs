@@ -1,11 +1,15 @@
 //! Publication: signature, uploads and proof first, then the core.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use center_core::{Answer, Core, Request};
+use flotilla_sandbox::prove::{Budget, Settings};
+use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::proof::{PROOF_BYTES_MAX, Proof};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, Artifact, EventsId, Signed};
 
@@ -13,8 +17,13 @@ use super::Api;
 use super::answer::{Body, Problem};
 use super::decisions::decide;
 use super::types::Published;
+use crate::prove::range::{self, Offered, RangeError};
 use crate::prove::{self, File, ScriptFiles};
 use crate::shelf::Shelf;
+
+/// How long the proof of one event list may take here; a publisher who took longer is refused. A client that waits
+/// gives up after two minutes.
+const PROOF_TIME: Duration = Duration::from_secs(60);
 
 pub(super) async fn app(
     State(api): State<Api>,
@@ -43,8 +52,10 @@ pub(super) async fn script(
     let release =
         signed.open(&api.publishers).map_err(|error| unfit(format!("publish the script: {error}")))?;
     let (shelf, releases) = (api.shelf.clone(), api.desk.look(Core::releases).await?);
-    let turn = api.heavy.acquire().await;
-    let apps = tokio::task::spawn_blocking(move || prove_script(&shelf, &release, &releases)).await??;
+    let countermeasures = api.desk.look(Core::countermeasures).await?;
+    let turn = api.proving.acquire().await;
+    let proven = move || prove_script(&shelf, &release, &releases, &countermeasures);
+    let apps = tokio::task::spawn_blocking(proven).await??;
     drop(turn);
     decide(&api, Request::PublishScript { release: signed, apps }, published).await
 }
@@ -55,20 +66,52 @@ type Named = BTreeMap<EventsId, BTreeSet<AppId>>;
 fn prove_script(
     shelf: &Shelf,
     release: &ScriptRelease,
-    apps: &BTreeMap<AppId, Release>,
+    published: &BTreeMap<AppId, Release>,
+    countermeasures: &Countermeasures,
 ) -> Result<Named, Problem> {
-    let artifacts = [&release.definition, &release.text].into_iter().chain(release.events.values());
-    let uploads = uploads(shelf, artifacts)?;
-    let [definition, text, lists @ ..] = uploads.as_slice() else { return Ok(Named::new()) };
+    let artifacts = [&release.definition, &release.text, &release.proof].into_iter();
+    let uploads = uploads(shelf, artifacts.chain(&release.equipment).chain(release.events.values()))?;
+    let [definition, text, proof, more @ ..] = uploads.as_slice() else { return Ok(Named::new()) };
+    let (equipment, lists) = more.split_at(release.equipment.iter().count());
     let names: Vec<String> = release.events.keys().map(|events| format!("{events}.json")).collect();
     let lists = names.iter().zip(lists).map(|(name, bytes)| File { name, bytes });
     let files = ScriptFiles {
         definition: File { name: "definition.dtd", bytes: definition },
         text: File { name: "script.xml", bytes: text },
         events: release.events.keys().cloned().zip(lists).collect(),
+        equipment: equipment.first().map(|bytes| File { name: "equipment.toml", bytes }),
     };
     let what = format!("prove {} {}", release.script, release.version);
-    prove::script(&files, apps).map_err(|errors| all(&what, &errors))
+    let named = prove::script(&files, published).map_err(|errors| all(&what, &errors))?;
+    let proof = read_proof(proof).map_err(|error| unfit(format!("{what}: {error}")))?;
+    let taking_part = prove::taking_part(named.values().flatten(), published);
+    let offered = |release: &Release| -> Result<Offered, Problem> {
+        Ok(Offered { manifest: release.manifest.clone(), wasm: shelf.get_signed(&release.wasm)? })
+    };
+    let apps = taking_part.into_values().map(offered).collect::<Result<Vec<_>, _>>()?;
+    let budget = Budget { time: PROOF_TIME, ..Settings::default().budget };
+    let settings = Settings { budget, shrink: false, ..Settings::default() };
+    range::prove(&files, &apps, countermeasures, &settings, Some(&proof), &mut |_, _| {})
+        .map_err(|error| refused(&what, &error))?;
+    Ok(named)
+}
+
+fn read_proof(bytes: &[u8]) -> Result<Proof, String> {
+    if bytes.len() > PROOF_BYTES_MAX {
+        return Err(format!("its proof has {} bytes, more than {PROOF_BYTES_MAX}", bytes.len()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| format!("read its proof: {error}"))
+}
+
+/// All reasons, and how the script looks that shows them.
+fn refused(what: &str, error: &RangeError) -> Problem {
+    match error {
+        RangeError::Refused { refusal, .. } => {
+            let shown = refusal.broken.iter().map(|broken| format!("{}:\n{}", broken.reason, broken.script));
+            all(what, &refusal.reasons.iter().cloned().chain(shown).collect::<Vec<_>>())
+        }
+        other => unfit(format!("{what}: {other}")),
+    }
 }
 
 /// The bytes of each artifact, in order; all that are missing or other than signed are named.

@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use center_agent::api::types::{BlobStored, ErrorBody, Published};
+use center_agent::prove::range::{self, Offered};
+use center_agent::prove::{File, ScriptFiles};
 use center_agent::{Center, Config};
 use flotilla_broker::{Broker, Limits, Running};
 use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent, Message};
+use flotilla_sandbox::prove::Settings;
 use flotilla_sandbox::{Sandbox, SandboxLimits};
 use flotilla_schemas::app::{Grants, Limits as AppLimits, Manifest, Residence};
+use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Center as Member, Fleet, NamedKey};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::report::{Meta, Mode, Status};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::topic::{EdgeTopic, filter_to};
-use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, Signed, Topic};
+use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EventsId, Signed, Topic};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -218,6 +222,7 @@ pub fn app(name: &str) -> App {
         alternates: vec![],
         hardware: None,
         soak_s: 0,
+        faults: Default::default(),
         grants,
         limits: AppLimits::default(),
     };
@@ -229,14 +234,40 @@ pub fn app(name: &str) -> App {
 /// The sample meter's script, which needs the app `meter`, and its files.
 pub fn script(name: &str) -> (ScriptRelease, Vec<Vec<u8>>) {
     let read = |file: &str| std::fs::read(samples().join("scripts/meter").join(file)).unwrap();
-    let files = vec![read("definition.dtd"), read("script.xml"), read("events.json")];
+    let mut files = ["definition.dtd", "script.xml", "events.json", "equipment.toml"].map(read).to_vec();
+    let file = |at: usize| File { name: "meter", bytes: &files[at] };
+    let events = "meter".parse::<EventsId>().unwrap();
+    let equipment = Some(file(3));
+    let parts = ScriptFiles {
+        definition: file(0),
+        text: file(1),
+        events: [(events.clone(), file(2))].into(),
+        equipment,
+    };
+    let App { release, wasm, .. } = app("meter");
+    let meter = Offered { manifest: release.manifest, wasm };
+    // A proof drives a runtime of its own, and the test is driven by one.
+    let prove = || {
+        range::prove(
+            &parts,
+            &[meter],
+            &Countermeasures::standard(),
+            &Settings::default(),
+            None,
+            &mut |_, _| {},
+        )
+    };
+    let proof = std::thread::scope(|scope| scope.spawn(prove).join().unwrap().unwrap());
+    files.push(serde_json::to_vec(&proof).unwrap());
     let artifact = |at: usize| Artifact::of(&files[at]);
     let release = ScriptRelease {
         script: name.parse().unwrap(),
         version: "1.0.0".parse().unwrap(),
         definition: artifact(0),
         text: artifact(1),
-        events: BTreeMap::from([("meter".parse().unwrap(), artifact(2))]),
+        events: BTreeMap::from([(events, artifact(2))]),
+        equipment: Some(artifact(3)),
+        proof: artifact(4),
     };
     (release, files)
 }

@@ -2,6 +2,7 @@
 
 use center_agent::api::types::{EdgeDetail, Published, RecordsPage, ServiceView};
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
+use flotilla_schemas::proof::{Measured, Proof};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::{Artifact, Digest, Signed};
@@ -118,7 +119,8 @@ async fn a_script_is_published_only_when_every_list_can_be_carried_out() {
     let (status, error) = api.publish_script("meter").unwrap_err();
     assert!(status == 422 && error.details[0].contains("not published"), "{error:?}");
     api.publish_app("meter").unwrap();
-    let (release, _) = script("meter");
+    let (release, files) = script("meter");
+    files.iter().for_each(|file| drop(api.upload(file)));
     let post = |release: &ScriptRelease| {
         api.post::<Published>("scripts", &Signed::new(release, &publisher()).unwrap())
     };
@@ -136,7 +138,41 @@ async fn a_script_is_published_only_when_every_list_can_be_carried_out() {
     assert!(status == 422 && error.details.iter().any(|line| line.contains("explode")), "{error:?}");
     let (status, error) = post(&list("{\"events\": 5")).unwrap_err();
     assert!(status == 422 && error.details[0].starts_with("meter.json:1:"), "{error:?}");
+    let bare = ScriptRelease { equipment: None, ..release.clone() };
+    let (status, error) = post(&bare).unwrap_err();
+    assert!(
+        status == 422 && error.error.contains("there is no equipment to prove the script on"),
+        "{error:?}"
+    );
     assert!(api.publish_script("meter").unwrap().new);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_the_center_cannot_repeat_is_refused() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    api.publish_app("meter").unwrap();
+    let (release, files) = script("meter");
+    files.iter().for_each(|file| drop(api.upload(file)));
+    let proof: Proof = serde_json::from_slice(files.last().unwrap()).unwrap();
+    let post = |proof: &[u8]| {
+        api.upload(proof);
+        let release = ScriptRelease { proof: Artifact::of(proof), ..release.clone() };
+        api.post::<Published>("scripts", &Signed::new(&release, &publisher()).unwrap())
+    };
+    let (status, error) = post(b"{}").unwrap_err();
+    assert!(status == 422 && error.error.contains("read its proof"), "{error:?}");
+    let mut altered = proof.clone();
+    altered.lists[0].casts[0].faults.clear();
+    let (status, error) = post(&serde_json::to_vec(&altered).unwrap()).unwrap_err();
+    assert!(
+        status == 422 && error.error.ends_with("they differ in event list meter: what was seen"),
+        "{error:?}"
+    );
+    let mut measured = proof.clone();
+    measured.lists[0].casts[0].measured = Measured::default();
+    assert!(post(&serde_json::to_vec(&measured).unwrap()).unwrap().new, "times are the machine's own");
     lab.close().await;
 }
 

@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub const INSTANCES_MAX: u32 = 1024;
 
 /// The stack of a guest, in bytes.
-const WASM_STACK_BYTES: usize = 256 * 1024;
+pub const WASM_STACK_BYTES: usize = 256 * 1024;
 
 /// The stack on which a guest and the host calls below it run, in bytes.
 const ASYNC_STACK_BYTES: usize = 512 * 1024;
@@ -87,11 +87,18 @@ impl Sandbox {
     /// Sets up an engine, its pool of instances and the thread that interrupts overdue guests. All of it is given
     /// back when the last clone, program and instance is gone.
     pub fn new(limits: SandboxLimits) -> Result<Self, SandboxError> {
+        Self::with_stack(limits, WASM_STACK_BYTES)
+    }
+
+    /// A sandbox whose guests have this stack, in bytes, at most [`WASM_STACK_BYTES`]. The same machine code fits.
+    pub(crate) fn with_stack(limits: SandboxLimits, stack_bytes: usize) -> Result<Self, SandboxError> {
         if !(1..=INSTANCES_MAX).contains(&limits.instances) {
             return Err(SandboxError::Instances(limits.instances));
         }
         let engine = |error| SandboxError::Engine(format!("{error:#}"));
-        let engine = Engine::new(&config(limits).map_err(engine)?).map_err(engine)?;
+        let mut config = config(limits).map_err(engine)?;
+        config.max_wasm_stack(stack_bytes);
+        let engine = Engine::new(&config).map_err(engine)?;
         tick(&engine).map_err(SandboxError::Ticker)?;
         Ok(Self { engine })
     }
@@ -124,7 +131,6 @@ fn config(limits: SandboxLimits) -> wasmtime::Result<Config> {
         .module_version(ModuleVersionStrategy::Custom(runtime()))?
         .wasm_component_model(true)
         .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(ASYNC_STACK_BYTES)
         .memory_reservation(MEMORY_BYTES_MAX.into())
         .memory_guard_size(MEMORY_GUARD_BYTES)

@@ -51,6 +51,8 @@ pub struct Failure {
     /// What happened, for people: what the app said last, or else what the sandbox saw. At most
     /// [`MESSAGE_BYTES_MAX`] bytes.
     pub message: String,
+    /// The code of the fault that the operation returned, if it returned one.
+    pub code: Option<String>,
     /// The app's functions from the innermost outwards, demangled, at most [`BACKTRACE_FRAMES_MAX`].
     pub backtrace: Vec<String>,
     /// Whether the instance can do no more: start another.
@@ -60,12 +62,23 @@ pub struct Failure {
 impl Failure {
     /// A failure that leaves the instance as it was.
     pub(crate) fn mild(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: Kind::of(kind), message: cut(message.into()), backtrace: Vec::new(), spent: false }
+        Self {
+            kind: Kind::of(kind),
+            message: cut(message.into()),
+            code: None,
+            backtrace: Vec::new(),
+            spent: false,
+        }
     }
 
     /// A failure after which there is no instance.
     pub(crate) fn fatal(kind: &str, message: impl Into<String>) -> Self {
         Self { spent: true, ..Self::mild(kind, message) }
+    }
+
+    /// A call that took longer than it may.
+    pub(crate) fn overdue(deadline_ms: u32) -> Self {
+        Self::fatal(kind::DEADLINE, format!("it took longer than {deadline_ms} ms"))
     }
 
     /// What the engine saw, with what the guest's store knows about it.
@@ -119,7 +132,7 @@ fn kebab(name: &str) -> String {
     kebab
 }
 
-fn cut(mut message: String) -> String {
+pub(crate) fn cut(mut message: String) -> String {
     message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
     message
 }

@@ -33,6 +33,8 @@ pub const TEXT_BYTES_MAX: usize = 4096;
 pub const KEY_BYTES_MAX: usize = 128;
 /// The longest value that an app keeps under one key, in bytes.
 pub const KV_VALUE_BYTES_MAX: usize = 64 * 1024;
+/// The most that an app keeps altogether, in bytes, keys included.
+pub const KV_BYTES_MAX: u64 = 256 * 1024;
 
 /// What a store holds beside the app's memory.
 pub(crate) struct Guest {
@@ -41,6 +43,18 @@ pub(crate) struct Guest {
     memory: Memory,
     call: Call,
     refused: u64,
+    refusal: Option<String>,
+}
+
+/// What an instance has taken and tried since it was started, up to the end of its last operation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Used {
+    /// The most memory, in bytes.
+    pub memory_bytes: u64,
+    /// How many calls to the edge were refused as not granted.
+    pub refused: u64,
+    /// What was wanted in the last of them: `setting aircon/power`.
+    pub refusal: Option<String>,
 }
 
 /// What is counted anew for each call of an operation.
@@ -55,13 +69,15 @@ struct Call {
 /// Grants memory up to the app's limit, and remembers once it has not.
 struct Memory {
     bytes_max: usize,
+    /// The largest that it has been.
+    bytes: usize,
     exhausted: bool,
 }
 
 impl Guest {
     pub(crate) fn new(host: Arc<dyn Host>, grants: Arc<Grants>, limits: &Limits) -> Self {
-        let memory = Memory { bytes_max: limits.memory_bytes as usize, exhausted: false };
-        Self { host, grants, memory, call: Call::default(), refused: 0 }
+        let memory = Memory { bytes_max: limits.memory_bytes as usize, bytes: 0, exhausted: false };
+        Self { host, grants, memory, call: Call::default(), refused: 0, refusal: None }
     }
 
     /// Forgets what belongs to the call before.
@@ -84,17 +100,20 @@ impl Guest {
         self.call.last_error.as_deref()
     }
 
-    /// How many calls of the app were refused since it was started.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused
+    /// What it has taken and tried since it was started.
+    pub(crate) fn used(&self) -> Used {
+        let memory_bytes = self.memory.bytes as u64;
+        Used { memory_bytes, refused: self.refused, refusal: self.refusal.clone() }
     }
 
     fn granted(&mut self, granted: bool, what: impl FnOnce() -> String) -> Result<(), HostError> {
         if granted {
             return Ok(());
         }
+        let what = what();
         self.refused += 1;
-        Err(HostError::Refused(what()))
+        self.refusal = Some(what.clone());
+        Err(HostError::Refused(what))
     }
 }
 
@@ -264,6 +283,9 @@ impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let within = desired <= self.bytes_max;
         self.exhausted |= !within;
+        if within {
+            self.bytes = self.bytes.max(desired);
+        }
         Ok(within)
     }
 

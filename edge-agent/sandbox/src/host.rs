@@ -86,6 +86,13 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// Whether the code is one of the edge's own, which an app passes on; every other is the app's.
+    pub fn is_code(code: &str) -> bool {
+        const CODES: [&str; 9] =
+            ["refused", "unknown", "unreachable", "slow", "rejected", "range", "invalid", "limit", "storage"];
+        CODES.contains(&code)
+    }
+
     /// The code by which the app knows the reason; `schemas/wit` lists them.
     pub fn code(&self) -> &'static str {
         match self {

@@ -22,6 +22,8 @@ mod guest;
 mod host;
 mod interface;
 mod program;
+#[cfg(feature = "compiler")]
+pub mod prove;
 
 pub use check::{CheckError, Wanted, check};
 #[cfg(feature = "compiler")]
@@ -33,8 +35,8 @@ pub use equipment::{
 };
 pub use failure::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, kind};
 pub use guest::{
-    EVENT_FIELDS_MAX, EVENTS_PER_CALL_MAX, KEY_BYTES_MAX, KV_VALUE_BYTES_MAX, LOG_BYTES_MAX,
-    LOG_MESSAGES_PER_CALL_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, WRITES_PER_CALL_MAX,
+    EVENT_FIELDS_MAX, EVENTS_PER_CALL_MAX, KEY_BYTES_MAX, KV_BYTES_MAX, KV_VALUE_BYTES_MAX, LOG_BYTES_MAX,
+    LOG_MESSAGES_PER_CALL_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, Used, WRITES_PER_CALL_MAX,
 };
 pub use host::{Host, HostError, Level, Reply};
 pub use interface::InterfaceError;

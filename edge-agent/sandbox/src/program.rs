@@ -20,8 +20,8 @@ use wasmtime::component::{Component, Func, InstancePre, Linker, Val};
 use crate::Sandbox;
 use crate::check::ungranted;
 use crate::convert::{lift, lower};
-use crate::failure::{Failure, kind};
-use crate::guest::{self, Guest};
+use crate::failure::{Failure, cut, kind};
+use crate::guest::{self, Guest, Used};
 use crate::host::Host;
 use crate::interface::{self, Export, InterfaceError};
 
@@ -67,7 +67,7 @@ struct Loaded {
 pub struct Instance {
     program: Program,
     live: Option<Live>,
-    refused: u64,
+    used: Used,
 }
 
 struct Live {
@@ -125,7 +125,8 @@ impl Program {
         store.set_epoch_deadline(1);
         let instance = self.bounded(self.0.pre.instantiate_async(&mut store)).await?;
         let instance = instance.map_err(|error| Failure::seen(&error, store.data()))?;
-        Ok(Instance { program: self.clone(), live: Some(Live { store, instance }), refused: 0 })
+        let used = store.data().used();
+        Ok(Instance { program: self.clone(), live: Some(Live { store, instance }), used })
     }
 
     /// Waits for what the guest does, but not beyond its deadline, and not through a panic.
@@ -134,7 +135,7 @@ impl Program {
         match tokio::time::timeout(Duration::from_millis(deadline_ms.into()), caught(guest)).await {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(panic)) => Err(Failure::fatal(kind::HOST, format!("the host panicked: {panic}"))),
-            Err(_) => Err(Failure::fatal(kind::DEADLINE, format!("it took longer than {deadline_ms} ms"))),
+            Err(_) => Err(Failure::overdue(deadline_ms)),
         }
     }
 }
@@ -157,7 +158,7 @@ impl Instance {
             ));
         };
         let outcome = program.bounded(run(&mut store, function, &args)).await;
-        self.refused = store.data().refused();
+        self.used = store.data().used();
         let results = outcome?.map_err(|error| Failure::seen(&error, store.data()))?;
         self.live = Some(Live { store, instance });
         value(results)
@@ -168,9 +169,9 @@ impl Instance {
         self.live.is_none()
     }
 
-    /// How many calls to the edge were refused as not granted, up to the end of the last operation.
-    pub fn refused(&self) -> u64 {
-        self.refused
+    /// What it has taken and tried, up to the end of its last operation.
+    pub fn used(&self) -> &Used {
+        &self.used
     }
 }
 
@@ -206,7 +207,7 @@ fn value(mut results: Vec<Val>) -> Result<Value, Failure> {
     let value = match results.pop() {
         None | Some(Val::Result(Ok(None))) => return Ok(Value::None),
         Some(Val::Result(Err(fault))) => {
-            return Err(Failure::mild(kind::ERROR, words(fault.and_then(|f| lift(*f)))));
+            return Err(returned(fault.and_then(|f| lift(*f))));
         }
         Some(Val::Result(Ok(Some(value)))) => *value,
         Some(value) => value,
@@ -215,14 +216,17 @@ fn value(mut results: Vec<Val>) -> Result<Value, Failure> {
         .ok_or_else(|| Failure::mild(kind::ERROR, "it returned a number that is not finite or too large"))
 }
 
-/// A returned fault as `code: message`.
-fn words(fault: Option<Value>) -> String {
-    let Some(Value::Record(fields)) = fault else { return "it returned an error without a word".to_owned() };
+/// A returned fault, as `code: message`.
+fn returned(fault: Option<Value>) -> Failure {
+    let Some(Value::Record(fields)) = fault else {
+        return Failure::mild(kind::ERROR, "it returned an error without a word");
+    };
     let field = |name| match fields.get(name) {
         Some(Value::Text(text)) => text.as_str(),
         _ => "",
     };
-    format!("{}: {}", field("code"), field("message"))
+    let failure = Failure::mild(kind::ERROR, format!("{}: {}", field("code"), field("message")));
+    Failure { code: Some(cut(field("code").to_owned())), ..failure }
 }
 
 /// The future's output, or what it said when it panicked.

@@ -8,12 +8,13 @@ mod mapping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_schemas::{AppId, DefinitionId, EventsId};
+use flotilla_schemas::{AppId, DefinitionId, EventsId, Type};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::definition::{Definition, Element};
 use crate::diagnostic::{Diagnostics, Position, Report, shown};
+use crate::items::Place;
 use crate::json;
 use crate::limit::{ARGS_MAX, EVENT_LIST_BYTES_MAX};
 use crate::step_event::{Phase, StepEvent};
@@ -93,6 +94,25 @@ impl EventList {
         self.mappings().map(|(_, mapping)| mapping)
     }
 
+    /// Where in scripts of this definition the list reads values, and what each of them may be.
+    pub fn places(&self, definition: &Definition) -> BTreeMap<Place, Vec<&Type>> {
+        let elements = definition.reachable(&self.root);
+        let mut places: BTreeMap<Place, Vec<&Type>> = BTreeMap::new();
+        for (event, mapping) in self.mappings() {
+            for (tag, _) in elements.iter().filter(|(tag, element)| element.event_name(tag) == event.name) {
+                for arg in &mapping.args {
+                    let attribute = match &arg.source {
+                        Source::Const(_) => continue,
+                        Source::Text => None,
+                        Source::Attribute(name) => Some(name.clone()),
+                    };
+                    places.entry(Place { element: tag.to_string(), attribute }).or_default().push(&arg.ty);
+                }
+            }
+        }
+        places
+    }
+
     fn mappings(&self) -> impl Iterator<Item = (&StepEvent, &Mapping)> {
         self.steps.iter().filter_map(|(event, action)| match action {
             Action::None => None,
@@ -149,7 +169,7 @@ impl EventList {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_schemas::{Type, Value};
+    use flotilla_schemas::Value;
 
     use super::*;
     use crate::limit::NAME_BYTES_MAX;
@@ -286,6 +306,26 @@ mod tests {
         assert_eq!(padded(EVENT_LIST_BYTES_MAX), Ok(()));
         let error = padded(EVENT_LIST_BYTES_MAX + 1).unwrap_err().to_string();
         assert_eq!(error, "e:1:1: the file is larger than 262144 bytes");
+    }
+
+    #[test]
+    fn a_list_says_where_it_reads_values_in_every_element_of_the_step_event() {
+        let definition = Definition::parse("d", DEFINITION.as_bytes()).unwrap();
+        let args = r#"{"name": "x", "from": "@speed", "type": "integer"}, {"name": "y", "const": 1, "type": "integer"}"#;
+        let list = parse(&[
+            &call("start wind", args),
+            &call("text t", r#"{"name": "x", "from": "text", "type": "text"}"#),
+        ]);
+        let list = list.unwrap();
+        let places: Vec<(String, usize)> = list
+            .places(&definition)
+            .into_iter()
+            .map(|(place, types)| {
+                (format!("{}@{}", place.element, place.attribute.unwrap_or_default()), types.len())
+            })
+            .collect();
+        let place = |text: &str| (text.to_owned(), 1);
+        assert_eq!(places, [place("breeze@speed"), place("t@"), place("wind@speed")]);
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Samples {
             alternates: alternates.iter().map(|app| app.parse().unwrap()).collect(),
             hardware: None,
             soak_s: 0,
+            faults: Default::default(),
             grants: Grants::default(),
             limits: Limits::default(),
         };
@@ -125,6 +126,8 @@ impl Samples {
             definition: self.file(definition.as_bytes()),
             text: self.file(text.as_bytes()),
             events,
+            equipment: None,
+            proof: self.file(b"proof"),
         };
         (Signed::new(&release, &key("publisher")).unwrap(), apps)
     }

@@ -26,9 +26,9 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  flotilla script generate --definition definition.dtd --cover --out scripts\n  \
-    flotilla script generate --definition definition.dtd --random 100 --seed 7 --out scripts"
+    flotilla script generate --definition definition.dtd --random 100 --seed 7 --out scripts",
+    group = clap::ArgGroup::new("what").required(true).args(["cover", "random"])
 )]
-#[group(id = "what", required = true, args = ["cover", "random"])]
 pub struct Generate {
     /// The definition, a DTD
     #[arg(long, value_name = "FILE")]

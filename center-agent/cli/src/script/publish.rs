@@ -4,15 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use center_agent::api::types::{AppDetail, AppSummary, Published};
+use center_agent::prove::range::Offered;
 use center_agent::prove::{self, File, ScriptFiles};
 use clap::Args;
+use flotilla_sandbox::FILE_BYTES_MAX;
 use flotilla_schemas::app::Version;
+use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::proof::Proof;
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, Artifact, EventsId, ScriptId, Signed};
 use flotilla_script::limit::{DEFINITION_BYTES_MAX, EVENT_LIST_BYTES_MAX, SCRIPT_BYTES_MAX};
 use flotilla_script::{Diagnostics, EventList};
 use serde::Deserialize;
 
+use super::proving::{self, Proving};
 use crate::client::{Api, Client, ClientError};
 use crate::publish::{self, PublishError, progress};
 use crate::toml_file;
@@ -20,14 +25,16 @@ use crate::toml_file;
 /// A script to publish.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  flotilla script publish ./air-conditioner --key fleet/publisher.key\n\n\
-    The folder holds script.toml (script = \"NAME\", version = \"1.0.0\"), script.xml, definition.dtd and one or \
-    more events*.json.")]
+    The folder holds script.toml (script = \"NAME\", version = \"1.0.0\"), script.xml, definition.dtd, one or \
+    more events*.json, and equipment.toml: the devices that it is proven on.")]
 pub struct Publish {
     /// The folder
     pub dir: PathBuf,
     /// The publisher's key, which the fleet file names
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    #[command(flatten)]
+    pub proving: Proving,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -61,6 +68,7 @@ struct Parts {
     definition: NamedFile,
     text: NamedFile,
     events: BTreeMap<EventsId, NamedFile>,
+    equipment: Option<NamedFile>,
     /// The apps that the event lists name.
     named: BTreeSet<AppId>,
 }
@@ -70,18 +78,20 @@ pub fn run(publish: &Publish) -> Result<(), PublishError> {
     let key = publish::read_key(&publish.key)?;
     let client = publish.api.client()?;
     let parts = Parts::read(&publish.dir)?;
-    let release = parts.release();
     let apps = published_apps(&client, &parts.named)?;
     let lists =
         prove::script(&parts.files(), &apps).map_err(|errors| PublishError::unfit(&publish.dir, &errors))?;
-    progress(
-        "proved",
-        format!("by its definition and {} event lists, against the published apps", lists.len()),
-    );
+    progress("checked", format!("by its definition and {} event lists", lists.len()));
+    let proof = parts.prove(&client, &publish.proving, &apps)?;
+    progress("proved", proving::summary(&proof));
+    let proof = serde_json::to_vec(&proof)?;
+    let release = parts.release(&proof);
     let signed = Signed::new(&release, &key)?;
     progress("signed", format!("with the key {}", key.id()));
-    let files = [&parts.definition, &parts.text].into_iter().chain(parts.events.values());
-    publish::upload(&client, &files.map(|file| file.bytes.as_slice()).collect::<Vec<_>>())?;
+    let files =
+        [&parts.definition, &parts.text].into_iter().chain(parts.events.values()).chain(&parts.equipment);
+    let files = files.map(|file| file.bytes.as_slice()).chain([proof.as_slice()]);
+    publish::upload(&client, &files.collect::<Vec<_>>())?;
     let what = format!("{} {}", release.script, release.version);
     let published: Published = client.post("scripts", &signed)?;
     Ok(publish::published(&what, &published, publish.json)?)
@@ -99,8 +109,13 @@ impl Parts {
             definition: file(dir.join("definition.dtd"), DEFINITION_BYTES_MAX)?,
             text: file(dir.join("script.xml"), SCRIPT_BYTES_MAX)?,
             events: BTreeMap::new(),
+            equipment: None,
             named: BTreeSet::new(),
         };
+        let equipment = dir.join("equipment.toml");
+        if equipment.exists() {
+            parts.equipment = Some(file(equipment, FILE_BYTES_MAX)?);
+        }
         let mut errors = Vec::new();
         for path in event_lists(dir)? {
             let file = file(path, EVENT_LIST_BYTES_MAX)?;
@@ -130,16 +145,35 @@ impl Parts {
             definition: self.definition.lent(),
             text: self.text.lent(),
             events: self.events.iter().map(|(id, list)| (id.clone(), list.lent())).collect(),
+            equipment: self.equipment.as_ref().map(NamedFile::lent),
         }
     }
 
-    fn release(&self) -> ScriptRelease {
+    /// Proves it with the published apps, and with what the center does about faults.
+    fn prove(
+        &self,
+        client: &Client,
+        proving: &Proving,
+        published: &BTreeMap<AppId, Release>,
+    ) -> Result<Proof, PublishError> {
+        let offered = |release: &Release| -> Result<Offered, ClientError> {
+            Ok(Offered { manifest: release.manifest.clone(), wasm: client.blob(&release.wasm)? })
+        };
+        let apps = prove::taking_part(self.named.iter(), published);
+        let apps = apps.into_values().map(offered).collect::<Result<Vec<_>, _>>()?;
+        let countermeasures: Countermeasures = client.get("countermeasures")?;
+        Ok(proving.prove(self.header.script.as_str(), &self.files(), &apps, &countermeasures)?)
+    }
+
+    fn release(&self, proof: &[u8]) -> ScriptRelease {
         ScriptRelease {
             script: self.header.script.clone(),
             version: self.header.version,
             definition: Artifact::of(&self.definition.bytes),
             text: Artifact::of(&self.text.bytes),
             events: self.events.iter().map(|(id, list)| (id.clone(), Artifact::of(&list.bytes))).collect(),
+            equipment: self.equipment.as_ref().map(|file| Artifact::of(&file.bytes)),
+            proof: Artifact::of(proof),
         }
     }
 }

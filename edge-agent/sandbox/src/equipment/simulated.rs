@@ -131,6 +131,11 @@ impl Simulated {
         known
     }
 
+    /// It is well from now on, whatever its file says.
+    pub fn heal(&mut self) {
+        self.misbehaviours.clear();
+    }
+
     /// What a point answers, `now_ms` milliseconds after the device was switched on. A device that misbehaves may
     /// answer a value of any type and size.
     pub fn read(&mut self, point: &str, now_ms: u64) -> Answer<Value> {

@@ -115,6 +115,11 @@ impl Simulator {
         Ok((known, info, simulated))
     }
 
+    /// Every device is well, whatever its file says.
+    pub fn heal(&mut self) {
+        self.devices.values_mut().for_each(|(_, simulated)| simulated.heal());
+    }
+
     /// From now on and for ever a device, or one point of it, behaves so; false if there is no such device or point.
     pub fn misbehave(&mut self, device: &str, point: Option<&str>, behaviour: Behaviour) -> bool {
         self.devices.get_mut(device).is_some_and(|(_, simulated)| simulated.misbehave(point, behaviour))

@@ -121,10 +121,10 @@ async fn what_is_not_granted_is_refused_and_counted() {
     ] {
         assert_eq!(instance.call(operation, &args).await.unwrap_err().message, refusal);
     }
-    assert_eq!(instance.refused(), 4);
+    assert_eq!(instance.used().refused, 4);
     instance.call("write", &[text("aircon"), text("setpoint"), Value::Number(20.0)]).await.unwrap();
     instance.call("emit", &[text("room"), Value::Integer(1)]).await.unwrap();
-    assert_eq!((instance.refused(), edge.event_names()), (4, vec!["room".to_owned()]));
+    assert_eq!((instance.used().refused, edge.event_names()), (4, vec!["room".to_owned()]));
 }
 
 #[tokio::test]

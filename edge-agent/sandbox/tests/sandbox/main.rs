@@ -6,5 +6,6 @@ mod faults;
 mod isolation;
 mod loading;
 mod operations;
+mod proof;
 mod samples;
 mod strangers;

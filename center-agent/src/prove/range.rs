@@ -1,0 +1,139 @@
+//! The proof of a script over its whole range: all of its event lists, with the apps that they name.
+//!
+//! The publisher makes it and signs its report with the release; the center makes it again, as long as that one was,
+//! and compares.
+
+use std::collections::BTreeSet;
+
+use flotilla_sandbox::prove::{AppError, Progress, Prover, Refusal, Settings, Subject};
+use flotilla_sandbox::{EquipmentError, SandboxError, Simulator};
+use flotilla_schemas::app::Manifest;
+use flotilla_schemas::countermeasure::Countermeasures;
+use flotilla_schemas::proof::{End, ListProof, Proof};
+use flotilla_schemas::{AppId, EventsId};
+use flotilla_script::{Definition, Diagnostics, EventList};
+
+use super::{File, ScriptFiles};
+
+/// An app that takes part.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    /// What it may do.
+    pub manifest: Manifest,
+    /// Its component.
+    pub wasm: Vec<u8>,
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum RangeError {
+    /// The sandbox could not be set up.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// An app cannot take part.
+    #[error("{app}: {cause}")]
+    App {
+        /// The app.
+        app: AppId,
+        /// Why.
+        cause: AppError,
+    },
+    /// A file is not right by itself.
+    #[error("{0}")]
+    Text(#[from] Diagnostics),
+    /// The equipment is not right.
+    #[error(transparent)]
+    Equipment(#[from] EquipmentError),
+    /// There is none.
+    #[error("{} {} devices, and there is no equipment to prove the script on: put equipment.toml beside it",
+        joined(.0), if .0.len() == 1 { "uses" } else { "use" })]
+    NoEquipment(BTreeSet<AppId>),
+    /// Something breaks.
+    #[error("event list {events}: {}", .refusal.reasons.join("; "))]
+    Refused {
+        /// The list.
+        events: EventsId,
+        /// What breaks, and a script that shows it.
+        refusal: Refusal,
+    },
+    /// It was proven otherwise before.
+    #[error("the proof that came with it is another than the one made of it here: they differ in {0}")]
+    Differs(String),
+    /// There was not as much time as before.
+    #[error(
+        "event list {events}: {most} scripts were to be run, and the time was out after {scripts}; publish it with a smaller --budget"
+    )]
+    Time {
+        /// The list.
+        events: EventsId,
+        /// How many were run.
+        scripts: u32,
+        /// How many were to be.
+        most: u32,
+    },
+}
+
+fn joined(apps: &BTreeSet<AppId>) -> String {
+    apps.iter().map(AppId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Proves the script with the apps that are offered: those that its event lists name, and their alternates. If there
+/// is a proof from before, with its seed, as far as that went, and it must come to the same. It takes its time and
+/// drives a runtime of its own. `watch` is told now and then how far which list is.
+///
+/// # Errors
+/// The first event list that breaks, with all that is wrong with it; or the proofs differ in what they may not.
+pub fn prove(
+    files: &ScriptFiles<'_>,
+    apps: &[Offered],
+    countermeasures: &Countermeasures,
+    settings: &Settings,
+    before: Option<&Proof>,
+    watch: &mut dyn FnMut(&EventsId, Progress),
+) -> Result<Proof, RangeError> {
+    let definition = Definition::parse(files.definition.name, files.definition.bytes)?;
+    let simulator = simulator(files.equipment, apps)?;
+    let mut prover = Prover::new()?;
+    for Offered { manifest, wasm } in apps {
+        let wrong = |cause| RangeError::App { app: manifest.app.clone(), cause };
+        prover.add(manifest.clone(), wasm).map_err(wrong)?;
+    }
+    let seed = before.map_or(settings.seed, |before| before.seed);
+    let mut lists = Vec::new();
+    for (events, file) in &files.events {
+        let list = EventList::parse(file.name, file.bytes)?;
+        let known = before.and_then(|before| before.lists.iter().find(|list| list.events == *events));
+        let settings = Settings { seed, as_before: known.and_then(cut_off), ..settings.clone() };
+        let subject =
+            Subject { definition: &definition, list: &list, simulator: &simulator, countermeasures };
+        let proven = prover.list(&subject, &settings, &mut |progress| watch(events, progress));
+        let proven = proven.map_err(|refusal| RangeError::Refused { events: events.clone(), refusal })?;
+        if let Some((most, _)) = settings.as_before.filter(|(most, _)| proven.scripts < *most) {
+            return Err(RangeError::Time { events: events.clone(), scripts: proven.scripts, most });
+        }
+        lists.push(proven);
+    }
+    let proof = Proof { v: 1, seed, apps: prover.apps(), lists };
+    match before.and_then(|before| proof.differs_from(before)) {
+        Some(what) => Err(RangeError::Differs(what)),
+        None => Ok(proof),
+    }
+}
+
+/// After how many scripts a budget ended a proof, if one did: what ended by itself does so again.
+fn cut_off(list: &ListProof) -> Option<(u32, End)> {
+    matches!(list.end, End::Time | End::Size).then_some((list.scripts, list.end))
+}
+
+fn simulator(equipment: Option<File<'_>>, apps: &[Offered]) -> Result<Simulator, RangeError> {
+    let grants = |offered: &&Offered| {
+        !offered.manifest.grants.device_read.is_empty() || !offered.manifest.grants.device_write.is_empty()
+    };
+    let need: BTreeSet<AppId> =
+        apps.iter().filter(grants).map(|offered| offered.manifest.app.clone()).collect();
+    match equipment {
+        None if !need.is_empty() => Err(RangeError::NoEquipment(need)),
+        None => Ok(Simulator::parse("equipment.toml", "")?),
+        Some(file) => Ok(Simulator::parse(file.name, &String::from_utf8_lossy(file.bytes))?),
+    }
+}

@@ -1,0 +1,134 @@
+//! The course of a proof: script after script until there is nothing left to take, the budget is used up, or one
+//! breaks the release.
+//!
+//! What a script adds to the report is added when all of it has been run: one that the time runs out in never was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flotilla_schemas::proof::{End, ItemProof, ListProof};
+use flotilla_script::{End as Stop, Generator, ItemId, Items};
+use tokio::time::{Instant, timeout_at};
+
+use super::cast::Cast;
+use super::trial::Found;
+use super::{Progress, Prover, Refusal, Settings, Subject, bounds, shortest, stack_bytes};
+use crate::equipment::Simulator;
+
+/// What is the same for all scripts of a proof.
+pub(super) struct Course<'p> {
+    pub prover: &'p Prover,
+    pub subject: &'p Subject<'p>,
+    pub settings: &'p Settings,
+    pub items: Arc<Items>,
+    pub simulator: Simulator,
+}
+
+/// Why a proof ended early.
+enum Stopped {
+    Found(Box<Found>),
+    Reason(String),
+}
+
+pub(super) async fn run(
+    prover: &Prover,
+    subject: &Subject<'_>,
+    settings: &Settings,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<ListProof, Refusal> {
+    let mut refusal = Refusal { reasons: prover.look(subject), broken: None };
+    let values = bounds::inside(subject.list, subject.definition);
+    let items = match Items::of(subject.definition, &subject.list.root, &values) {
+        Ok(items) => items,
+        Err(error) => {
+            refusal.reasons.push(error.to_string());
+            return Err(refusal);
+        }
+    };
+    let mut simulator = subject.simulator.clone();
+    simulator.heal();
+    let course = Course { prover, subject, settings, items, simulator };
+    let mut casts = Cast::all(prover, subject.list);
+    match course.scripts(&mut casts, watch).await {
+        Ok(proof) if refusal.reasons.is_empty() => return Ok(proof),
+        Ok(_) => {}
+        Err(Stopped::Reason(reason)) => refusal.reasons.push(reason),
+        Err(Stopped::Found(found)) => {
+            let broken = shortest::find(&course, &casts, *found, watch).await;
+            if refusal.reasons.is_empty() {
+                refusal.reasons.push(broken.reason.clone());
+            }
+            refusal.broken = Some(broken);
+        }
+    }
+    Err(refusal)
+}
+
+impl Course<'_> {
+    async fn scripts(
+        &self,
+        casts: &mut [Cast<'_>],
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<ListProof, Stopped> {
+        let began = Instant::now();
+        let Settings { seed, budget, as_before, .. } = self.settings;
+        let mut generator = Generator::new(Arc::clone(&self.items), *seed, budget.size);
+        let outside = self.outside(&generator)?;
+        let mut taken: BTreeMap<ItemId, u32> = BTreeMap::new();
+        let (mut scripts, mut end) = (0, as_before.map_or(End::Time, |(_, end)| end));
+        while as_before.is_none_or(|(most, _)| scripts < most) {
+            let Some(generated) = generator.next() else {
+                end = ended(generator.end());
+                break;
+            };
+            let mut next = casts.to_vec();
+            match timeout_at(began + budget.time, self.script(&generated.text, &mut next)).await {
+                Ok(Ok(())) => casts.clone_from_slice(&next),
+                Ok(Err(found)) => return Err(Stopped::Found(Box::new(found))),
+                Err(_) => {
+                    end = End::Time;
+                    break;
+                }
+            }
+            scripts += 1;
+            taken.extend(generated.covers.into_iter().map(|id| (id, scripts)));
+            watch(Progress { scripts, covered: taken.len(), items: self.items.len(), shrinking: None });
+        }
+        if scripts == 0 {
+            let reason = format!("not one script ran through within {:?}; give it more time", budget.time);
+            return Err(Stopped::Reason(reason));
+        }
+        let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let item = |id| ItemProof { item: self.items.name(id).to_owned(), script: taken.get(&id).copied() };
+        let cast = |cast: &Cast<'_>| {
+            let mut proof = cast.proof.clone();
+            (proof.measured.stack_bytes, proof.measured.elapsed_ms) = (stack_bytes(cast.stack), elapsed_ms);
+            proof
+        };
+        let (items, casts) = (self.items.ids().map(item).collect(), casts.iter().map(cast).collect());
+        Ok(ListProof { events: self.subject.list.events.clone(), items, scripts, end, outside, casts })
+    }
+
+    /// How many values just outside their range are refused; one that is not stops the proof.
+    fn outside(&self, generator: &Generator) -> Result<u32, Stopped> {
+        let mut refused = 0;
+        for (place, value) in bounds::outside(self.subject.list, self.subject.definition) {
+            let Some(text) = generator.with(&place, &value) else { continue };
+            if self.plan(&text).is_ok() {
+                let at = place.attribute.map(|name| format!(" {name}")).unwrap_or_default();
+                let place = format!("<{}{at}>", place.element);
+                return Err(Stopped::Reason(format!("{place}: {value} is outside its range, and is taken")));
+            }
+            refused += 1;
+        }
+        Ok(refused)
+    }
+}
+
+fn ended(stop: Option<Stop>) -> End {
+    match stop {
+        Some(Stop::Complete) => End::Complete,
+        Some(Stop::Stalled) => End::Stalled,
+        Some(Stop::Scripts | Stop::Bytes | Stop::Elements) | None => End::Size,
+    }
+}
