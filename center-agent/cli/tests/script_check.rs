@@ -127,3 +127,35 @@ fn wrong_usage_exits_with_2_and_unreadable_files_with_1() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("definition.dtd") && stderr(&output).contains("script.xml"));
 }
+
+/// What a proof of the sample needs beside its files.
+fn proving(folder: &Folder) -> Output {
+    let app = |name: &str| samples().join("apps").join(name).join("app.wasm").display().to_string();
+    let equipment = samples().join("scripts/air-conditioner/equipment.toml").display().to_string();
+    let (north, south) = (app("aircon-north"), app("aircon-south"));
+    folder.check(&["--prove", "--app", &north, "--app", &south, "--equipment", &equipment])
+}
+
+#[test]
+fn the_air_conditioner_is_proven_and_the_report_says_how_far() {
+    let output = proving(&Folder::new());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains("aircon-large  33 of 33 items, 100.0 %, by 2 scripts"), "{report}");
+    assert!(report.contains("aircon-south for aircon-north"), "{report}");
+}
+
+#[test]
+fn what_breaks_is_refused_with_the_shortest_script_in_a_file() {
+    let folder = Folder::broken("events-large.json", "\"operation\": \"stop\"", "\"operation\": \"halt\"");
+    let output = proving(&folder);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("aircon-north: call halt: the app exports hold,"), "{said}");
+    assert!(said.contains("the shortest script that breaks it is in script.broken.xml"), "{said}");
+    let script = fs::read_to_string(folder.0.path().join("script.broken.xml")).unwrap();
+    assert!(
+        script.ends_with("    <temperature/>\n    <stop/>\n  </control>\n</air-conditioner-control>\n"),
+        "{script}"
+    );
+}

@@ -50,7 +50,7 @@ impl Sample {
     }
 
     /// Refused for this reason, and the script that shows it has this control.
-    fn is_refused(self, reason: &str, shown: &str, control: &str) {
+    fn assert_refused(self, reason: &str, shown: &str, control: &str) {
         let (found, broken) = self.refused();
         assert_eq!((found.as_str(), broken.reason.as_str()), (reason, shown));
         assert_eq!(broken.script, shortest(control));
@@ -191,7 +191,7 @@ const NOTHING: &str = "    <temperature/>\n";
 #[test]
 fn a_tag_that_nobody_mapped_is_refused() {
     let mapped = "    \"start stop\": { \"app\": \"aircon-north\", \"operation\": \"stop\" },\n";
-    Sample::alone().list(mapped, "").is_refused(
+    Sample::alone().list(mapped, "").assert_refused(
         "events.json:5:3: \"start stop\" is neither mapped nor \"none\"",
         "14:5: \"start stop\" is not in the event list aircon-large (event list aircon-large)",
         STOP,
@@ -200,7 +200,7 @@ fn a_tag_that_nobody_mapped_is_refused() {
 
 #[test]
 fn an_operation_that_the_app_does_not_have_is_refused() {
-    Sample::alone().list("\"operation\": \"stop\"", "\"operation\": \"halt\"").is_refused(
+    Sample::alone().list("\"operation\": \"stop\"", "\"operation\": \"halt\"").assert_refused(
         "aircon-north: call halt: the app exports hold, read-room, set-temperature, set-wind, start, stop",
         "14:5 start stop: aircon-north halt: app.operation: the app has no operation halt (event list aircon-large)",
         STOP,
@@ -210,7 +210,7 @@ fn an_operation_that_the_app_does_not_have_is_refused() {
 #[test]
 fn an_argument_of_the_wrong_type_is_refused() {
     let tolerance = r#""type": "number", "min": 0.5, "max": 5"#;
-    Sample::alone().list(tolerance, r#""type": "text""#).is_refused(
+    Sample::alone().list(tolerance, r#""type": "text""#).assert_refused(
         "aircon-north: call hold: tolerance is a number, but would be given text",
         "9:7 start hold: aircon-north hold: app.operation: hold: tolerance: \"1\" is not a number (event list aircon-large)",
         NOTHING,
@@ -219,7 +219,7 @@ fn an_argument_of_the_wrong_type_is_refused() {
 
 #[test]
 fn an_import_that_is_not_granted_is_refused() {
-    Sample::alone().manifest("aircon-north", |manifest| manifest.grants.events.clear()).is_refused(
+    Sample::alone().manifest("aircon-north", |manifest| manifest.grants.events.clear()).assert_refused(
         "aircon-north: import events: nothing of it is granted in the manifest",
         "3:5 start air-conditioner-initialization: aircon-north start: app.runtime: load the app: it imports events, \
          of which nothing is granted (event list aircon-large)",
@@ -239,7 +239,7 @@ fn a_branch_whose_operation_traps_is_refused() {
 #[test]
 fn a_value_just_outside_its_range_that_the_definition_allows_is_refused() {
     let reason = "9:7: tolerance of <hold>: 0.4 is not a number from 0.5 to 5 (event list aircon-large)";
-    Sample::alone().definition("NMTOKEN '1'", "NMTOKEN '0.4'").is_refused(reason, reason, NOTHING);
+    Sample::alone().definition("NMTOKEN '1'", "NMTOKEN '0.4'").assert_refused(reason, reason, NOTHING);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_range_that_is_wider_than_the_machines_is_refused() {
     let reason = "13:18 text temperature: aircon-north set-temperature: app.error: invalid: \
         aircon/setpoint: 30.5 is not a number from 16 to 30 (event list aircon-large)";
     let sample = Sample::alone().list(text, &text.replace("30", "30.5"));
-    sample.is_refused(reason, reason, "    <temperature>30.5</temperature>\n");
+    sample.assert_refused(reason, reason, "    <temperature>30.5</temperature>\n");
 }
 
 #[test]
@@ -256,7 +256,9 @@ fn an_endless_loop_is_refused() {
     let reason =
         "14:5 start stop: faulty spin: app.deadline: it took longer than 100 ms (event list aircon-large)";
     let sample = Sample::alone().stops_by("spin", "");
-    sample.manifest("faulty", |manifest| manifest.limits.deadline_ms = 100).is_refused(reason, reason, STOP);
+    sample
+        .manifest("faulty", |manifest| manifest.limits.deadline_ms = 100)
+        .assert_refused(reason, reason, STOP);
 }
 
 #[test]
@@ -272,11 +274,11 @@ fn a_fault_that_nobody_declared_is_refused() {
         { "name": "message", "const": "it is cold", "type": "text" }"#;
     let reason = "14:5 start stop: faulty fail: it returns the fault \"cold\", which its manifest does not declare: \
         faults = [\"cold\"] (event list aircon-large)";
-    Sample::alone().stops_by("fail", args).is_refused(reason, reason, STOP);
+    Sample::alone().stops_by("fail", args).assert_refused(reason, reason, STOP);
     let declared = Sample::alone().stops_by("fail", args);
     let declared = declared.manifest("faulty", |manifest| manifest.faults = ["cold".to_owned()].into());
     let reason = "14:5 start stop: faulty fail: app.error: cold: it is cold (event list aircon-large)";
-    declared.is_refused(reason, reason, STOP);
+    declared.assert_refused(reason, reason, STOP);
 }
 
 #[test]
@@ -285,7 +287,7 @@ fn a_write_to_a_point_that_is_not_granted_is_refused() {
         { "name": "point", "const": "power", "type": "text" }, { "name": "number", "const": 1, "type": "number" }"#;
     let reason = "14:5 start stop: faulty write: setting aircon/power is not granted in its manifest \
         (event list aircon-large)";
-    Sample::alone().stops_by("write", args).is_refused(reason, reason, STOP);
+    Sample::alone().stops_by("write", args).assert_refused(reason, reason, STOP);
 }
 
 #[test]
@@ -297,5 +299,5 @@ fn a_fault_that_no_countermeasure_answers_is_refused_with_what_brings_it_about()
     let reason = "3:5 start air-conditioner-initialization: aircon-north start: app.error: the list of \
         countermeasures has no rule for it but the one for everything (event list aircon-large, when at start \
         air-conditioner-initialization: aircon/power does not answer)";
-    sample.is_refused(reason, reason, NOTHING);
+    sample.assert_refused(reason, reason, NOTHING);
 }
