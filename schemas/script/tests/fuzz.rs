@@ -23,13 +23,22 @@ const FEATURES: &str = "<?xml encoding='UTF-8'?><!ENTITY % leaf 'EMPTY'><!ENTITY
 /// A change: where, how many bytes go, and which piece comes.
 type Change = (u16, u8, u8);
 
-/// The text after the changes. A number beyond the pieces is that byte itself.
+/// The most changes of a text: with more of them hardly one gets far into a reader.
+const CHANGES_MAX: usize = 12;
+
+/// Numbers of pieces from here on are bytes of their own, which as a rule are no UTF-8.
+const BYTES_FROM: u8 = 250;
+
+/// The text after the changes.
 fn changed(text: &str, changes: &[Change], pieces: &[&str]) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
-    for (at, count, piece) in changes {
+    for (at, count, piece) in changes.iter().take(CHANGES_MAX) {
         let start = usize::from(*at) % (bytes.len() + 1);
         let end = (start + usize::from(*count) % 24).min(bytes.len());
-        let new = pieces.get(usize::from(*piece)).map_or(vec![*piece], |piece| piece.as_bytes().to_vec());
+        let new = match *piece {
+            byte @ BYTES_FROM.. => vec![byte],
+            piece => pieces[usize::from(piece) % pieces.len()].as_bytes().to_vec(),
+        };
         bytes.splice(start..end, new);
     }
     bytes
