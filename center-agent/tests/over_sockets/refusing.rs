@@ -120,7 +120,9 @@ async fn a_script_is_published_only_when_every_list_can_be_carried_out() {
     assert!(status == 422 && error.details[0].contains("not published"), "{error:?}");
     api.publish_app("meter").unwrap();
     let (release, files) = script("meter");
-    files.iter().for_each(|file| drop(api.upload(file)));
+    for file in &files {
+        api.upload(file);
+    }
     let post = |release: &ScriptRelease| {
         api.post::<Published>("scripts", &Signed::new(release, &publisher()).unwrap())
     };
@@ -154,7 +156,9 @@ async fn a_proof_that_the_center_cannot_repeat_is_refused() {
     let api = lab.api();
     api.publish_app("meter").unwrap();
     let (release, files) = script("meter");
-    files.iter().for_each(|file| drop(api.upload(file)));
+    for file in &files {
+        api.upload(file);
+    }
     let proof: Proof = serde_json::from_slice(files.last().unwrap()).unwrap();
     let post = |proof: &[u8]| {
         api.upload(proof);
