@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use center_agent::api::types::{AppDetail, AppSummary, Published};
 use clap::{Args, Subcommand};
-use flotilla_sandbox::{Sandbox, SandboxLimits};
+use flotilla_sandbox::{CompileError, Sandbox, SandboxLimits, Target};
 use flotilla_schemas::app::{Interface, Manifest};
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::release::Release;
@@ -25,7 +25,8 @@ use crate::toml_file;
 #[derive(Debug, Subcommand)]
 pub enum AppCommand {
     /// Check, prove, compile, sign and publish the app in a folder
-    #[command(after_help = "Example:\n  flotilla app publish ./aircon-north --key fleet/publisher.key\n\n\
+    #[command(after_help = "Examples:\n  flotilla app publish ./aircon-north --key fleet/publisher.key\n  \
+                            flotilla app publish ./meter --key fleet/publisher.key --target x86_64-linux --target aarch64-linux\n\n\
                             The folder holds app.toml, the manifest, and app.wasm, the component.")]
     Publish(Publish),
     /// List the published apps
@@ -44,6 +45,9 @@ pub struct Publish {
     /// The publisher's key, which the fleet file names
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    /// What machine code is made for, such as aarch64-linux; may be said several times. Without it, for this machine
+    #[arg(long = "target", value_name = "TARGET")]
+    pub targets: Vec<Target>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -78,16 +82,25 @@ fn run_publish(publish: &Publish) -> Result<(), PublishError> {
     let manifest: Manifest = toml_file::read(&publish.dir.join("app.toml"))?;
     let wasm = publish::read(&publish.dir.join("app.wasm"), ARTIFACT_BYTES_MAX)?;
     let what = format!("{} {}", manifest.app, manifest.version);
-    let (release, machine) = make(&publish.dir, manifest, &wasm)?;
+    let (release, machine) = make(&publish.dir, manifest, &wasm, &publish.targets)?;
     let signed = Signed::new(&release, &key)?;
     progress("signed", format!("with the key {}", key.id()));
-    publish::upload(&client, &[&wasm, &machine])?;
+    let files: Vec<&[u8]> = std::iter::once(&wasm).chain(machine.values()).map(Vec::as_slice).collect();
+    publish::upload(&client, &files)?;
     let published: Published = client.post("apps", &signed)?;
     Ok(publish::published(&what, &published, publish.json)?)
 }
 
+/// Machine code by the runtime that it is for.
+type Machine = BTreeMap<String, Vec<u8>>;
+
 /// Checks and proves the app and makes its release and machine code.
-fn make(dir: &Path, manifest: Manifest, wasm: &[u8]) -> Result<(Release, Vec<u8>), PublishError> {
+fn make(
+    dir: &Path,
+    manifest: Manifest,
+    wasm: &[u8],
+    targets: &[Target],
+) -> Result<(Release, Machine), PublishError> {
     let sandbox = Sandbox::new(SandboxLimits { instances: 1 })?;
     let interface = sandbox.inspect(wasm).map_err(|errors| PublishError::unfit(dir, &errors))?;
     let (operations, imports) = (interface.operations.len(), interface.imports.len());
@@ -99,15 +112,32 @@ fn make(dir: &Path, manifest: Manifest, wasm: &[u8]) -> Result<(Release, Vec<u8>
             output::plural(imports, "import")
         ),
     );
-    let begin = Instant::now();
-    let machine = sandbox.compile(wasm)?;
-    let (size, seconds) = (bytes(machine.len() as u64), begin.elapsed().as_secs_f64());
-    progress("compiled", format!("{size} for {} in {seconds:.1} s", sandbox.runtime()));
-    let machines = BTreeMap::from([(sandbox.runtime(), Artifact::of(&machine))]);
-    let release = Release { manifest, interface, wasm: Artifact::of(wasm), machine: machines };
+    let machine = compile(&sandbox, wasm, targets)?;
+    let artifacts = machine.iter().map(|(runtime, code)| (runtime.clone(), Artifact::of(code))).collect();
+    let release = Release { manifest, interface, wasm: Artifact::of(wasm), machine: artifacts };
     center_agent::prove::app(&sandbox, &release, wasm).map_err(|errors| PublishError::unfit(dir, &errors))?;
     progress("proved", "the manifest's bounds, its grants, what it exports");
     Ok((release, machine))
+}
+
+/// Machine code for each target, or for this machine if none is named.
+fn compile(sandbox: &Sandbox, wasm: &[u8], targets: &[Target]) -> Result<Machine, PublishError> {
+    let mut machine = Machine::new();
+    let mut made = |runtime: String, make: &dyn Fn() -> Result<Vec<u8>, CompileError>| {
+        let begin = Instant::now();
+        let code = make()?;
+        let (size, seconds) = (bytes(code.len() as u64), begin.elapsed().as_secs_f64());
+        progress("compiled", format!("{size} for {runtime} in {seconds:.1} s"));
+        machine.insert(runtime, code);
+        Ok::<_, PublishError>(())
+    };
+    if targets.is_empty() {
+        made(sandbox.runtime(), &|| sandbox.compile(wasm))?;
+    }
+    for target in targets {
+        made(target.runtime(), &|| sandbox.compile_for(wasm, *target))?;
+    }
+    Ok(machine)
 }
 
 fn run_list(list: &List) -> Result<(), AskError> {

@@ -11,12 +11,9 @@ use flotilla_schemas::app::MEMORY_BYTES_MAX;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig};
 
 use crate::failure::BACKTRACE_FRAMES_MAX;
-
-/// The version of wasmtime that this is built with, as the workspace pins it.
-const WASMTIME: &str = "48.0.8";
-
-/// The number of this configuration: one more with every change of [`config`] or of what wasmtime is built with.
-const CONFIGURATION: u32 = 1;
+#[cfg(feature = "compiler")]
+use crate::target::Target;
+use crate::target::{own_runtime, own_triple};
 
 /// How often running guests are interrupted, so that a deadline can end them.
 const TICK: Duration = Duration::from_millis(10);
@@ -96,7 +93,7 @@ impl Sandbox {
             return Err(SandboxError::Instances(limits.instances));
         }
         let engine = |error| SandboxError::Engine(format!("{error:#}"));
-        let mut config = config(limits).map_err(engine)?;
+        let mut config = config(limits, own_runtime(), own_triple().as_deref()).map_err(engine)?;
         config.max_wasm_stack(stack_bytes);
         let engine = Engine::new(&config).map_err(engine)?;
         tick(&engine).map_err(SandboxError::Ticker)?;
@@ -106,7 +103,7 @@ impl Sandbox {
     /// What machine code must be made for to be loaded here: engine and version, processor and system, and the
     /// number of the configuration, such as `wasmtime-48.0.8/x86_64-linux/1`.
     pub fn runtime(&self) -> String {
-        runtime()
+        own_runtime()
     }
 
     /// Makes machine code for [`Sandbox::runtime`]. The same component gives the same machine code on any machine.
@@ -118,17 +115,27 @@ impl Sandbox {
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         self.engine.precompile_component(wasm).map_err(|error| CompileError(format!("{error:#}")))
     }
+
+    /// Makes machine code for [`Target::runtime`], which need not be this machine's.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::compile`].
+    #[cfg(feature = "compiler")]
+    pub fn compile_for(&self, wasm: &[u8], target: Target) -> Result<Vec<u8>, CompileError> {
+        if Target::own() == Some(target) {
+            return self.compile(wasm);
+        }
+        let engine = config(SandboxLimits { instances: 1 }, target.runtime(), Some(target.triple()))
+            .and_then(|mut config| Engine::new(config.max_wasm_stack(WASM_STACK_BYTES)));
+        let machine = engine.and_then(|engine| engine.precompile_component(wasm));
+        machine.map_err(|error| CompileError(format!("{error:#}")))
+    }
 }
 
-fn runtime() -> String {
-    use std::env::consts::{ARCH, OS};
-    format!("wasmtime-{WASMTIME}/{ARCH}-{OS}/{CONFIGURATION}")
-}
-
-fn config(limits: SandboxLimits) -> wasmtime::Result<Config> {
+fn config(limits: SandboxLimits, runtime: String, triple: Option<&str>) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     config
-        .module_version(ModuleVersionStrategy::Custom(runtime()))?
+        .module_version(ModuleVersionStrategy::Custom(runtime))?
         .wasm_component_model(true)
         .epoch_interruption(true)
         .async_stack_size(ASYNC_STACK_BYTES)
@@ -138,8 +145,8 @@ fn config(limits: SandboxLimits) -> wasmtime::Result<Config> {
         .coredump_on_trap(false)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-    if let Some(target) = plain_target() {
-        config.target(target)?;
+    if let Some(triple) = triple {
+        config.target(triple)?;
     }
     Ok(config)
 }
@@ -160,17 +167,6 @@ fn pool(limits: SandboxLimits) -> PoolingAllocationConfig {
     pool
 }
 
-/// The architecture without the extras of this very processor, which wasmtime would otherwise make use of.
-fn plain_target() -> Option<&'static str> {
-    match (std::env::consts::ARCH, std::env::consts::OS) {
-        ("x86_64", "linux") => Some("x86_64-unknown-linux-gnu"),
-        ("aarch64", "linux") => Some("aarch64-unknown-linux-gnu"),
-        ("x86_64", "macos") => Some("x86_64-apple-darwin"),
-        ("aarch64", "macos") => Some("aarch64-apple-darwin"),
-        _ => None,
-    }
-}
-
 /// Starts the thread that makes running guests yield every [`TICK`]. It ends by itself after the engine.
 fn tick(engine: &Engine) -> std::io::Result<JoinHandle<()>> {
     let engine = engine.weak();
@@ -189,7 +185,8 @@ mod tests {
 
     #[test]
     fn the_ticker_ends_with_its_engine() {
-        let engine = Engine::new(&config(SandboxLimits { instances: 1 }).unwrap()).unwrap();
+        let config = config(SandboxLimits { instances: 1 }, own_runtime(), None).unwrap();
+        let engine = Engine::new(&config).unwrap();
         let ticker = tick(&engine).unwrap();
         drop(engine);
         ticker.join().unwrap();
@@ -198,7 +195,8 @@ mod tests {
     #[test]
     fn the_name_of_the_runtime_tells_the_version_that_is_built_in() {
         let lock = include_str!("../../../Cargo.lock").replace('\n', " ");
-        assert!(lock.contains(&format!("name = \"wasmtime\" version = \"{WASMTIME}\"")));
+        let version = crate::target::WASMTIME;
+        assert!(lock.contains(&format!("name = \"wasmtime\" version = \"{version}\"")));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod interface;
 mod program;
 #[cfg(feature = "compiler")]
 pub mod prove;
+mod target;
 
 pub use check::{CheckError, Wanted, check};
 #[cfg(feature = "compiler")]
@@ -41,3 +42,4 @@ pub use guest::{
 pub use host::{Host, HostError, Level, Reply};
 pub use interface::InterfaceError;
 pub use program::{Instance, LoadError, Program};
+pub use target::{Target, TargetError};

@@ -1,6 +1,6 @@
 //! What is machine code for this runtime, of an app within its grants, is loaded; nothing else is.
 
-use flotilla_sandbox::{InterfaceError, LoadError};
+use flotilla_sandbox::{InterfaceError, LoadError, Target};
 use flotilla_schemas::app::{Grants, Limits};
 
 use crate::edge::{Edge, SANDBOX, equipment, faulty_machine, manifest, wasm};
@@ -46,6 +46,25 @@ fn machine_code_is_the_same_each_time_and_for_any_processor() {
         let used =
             |bytes: &[u8]| bytes.starts_with(extra.as_bytes()) && bytes.get(extra.len() + 1) == Some(&1);
         assert!(!machine.windows(extra.len() + 2).any(used), "{extra}");
+    }
+}
+
+#[test]
+fn machine_code_for_another_processor_names_its_runtime_and_is_refused_here() {
+    for name in ["aarch64-linux", "x86_64-linux"] {
+        let target: Target = name.parse().unwrap();
+        let machine = SANDBOX.compile_for(&wasm("meter"), target).unwrap();
+        let loaded = SANDBOX.load(&machine, &manifest("meter").grants, &Limits::default());
+        if Target::own() == Some(target) {
+            assert_eq!(machine, SANDBOX.compile(&wasm("meter")).unwrap());
+            assert!(loaded.is_ok());
+        } else {
+            let error = loaded.err().unwrap().to_string();
+            assert!(error.starts_with(&format!("load machine code for {}: ", SANDBOX.runtime())), "{error}");
+        }
+        // It is an ELF file, whose 19th byte names the processor.
+        let elf_machine = if name.starts_with("aarch64") { 183 } else { 62 };
+        assert_eq!((&machine[..4], machine[18]), (b"\x7fELF".as_slice(), elf_machine), "{name}");
     }
 }
 
