@@ -42,6 +42,9 @@ pub enum AppError {
     /// It needs what its manifest does not grant.
     #[error("{0}")]
     Grants(CheckError),
+    /// It cannot do what its manifest says that it does by itself.
+    #[error("manifest: run: {0}")]
+    OwnRun(String),
     /// No machine code, or for too many runtimes.
     #[error("it has machine code for {0} runtimes, not for 1 to {RUNTIMES_MAX}")]
     Runtimes(usize),
@@ -70,7 +73,21 @@ pub fn app(sandbox: &Sandbox, release: &Release, wasm: &[u8]) -> Result<(), Vec<
 fn fits(interface: &Interface, release: &Release) -> Vec<AppError> {
     let other = (*interface != release.interface).then_some(AppError::OtherInterface);
     let ungranted = check(interface, &release.manifest.grants, &[]).err().unwrap_or_default();
-    other.into_iter().chain(ungranted.into_iter().map(AppError::Grants)).collect()
+    let own = own_run(interface, release).err().map(AppError::OwnRun);
+    other.into_iter().chain(ungranted.into_iter().map(AppError::Grants)).chain(own).collect()
+}
+
+/// Whether the app can be called as it declares for itself.
+fn own_run(interface: &Interface, release: &Release) -> Result<(), String> {
+    let Some(own) = &release.manifest.run else { return Ok(()) };
+    let name = &own.operation;
+    let operation = interface.operation(name).ok_or_else(|| format!("the app has no operation {name}"))?;
+    let (takes, given) = (operation.params.len(), own.args.len());
+    if takes != given {
+        return Err(format!("{name} takes {takes} arguments, not {given}"));
+    }
+    let mut args = operation.params.iter().zip(&own.args);
+    args.try_for_each(|((param, ty), arg)| ty.check(arg).map_err(|error| format!("{name}: {param}: {error}")))
 }
 
 /// A file of a script: what diagnostics call it, and its bytes.

@@ -2,18 +2,22 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use flotilla_link::BrokerUrl;
 use flotilla_schemas::EdgeId;
+use flotilla_schemas::report::Profile;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::start::{Config, Edge, JOURNAL_BYTES_MAX, StartError};
+use crate::start::{
+    BUILT, Config, Edge, JOURNAL_BYTES_MAX, JOURNAL_BYTES_WITHOUT_DISK, MEMORY_BYTES_WITHOUT_DISK, StartError,
+};
 
 /// Run the edge agent of one gateway until it gets SIGINT or SIGTERM
 #[derive(Debug, Clone, ClapArgs)]
 #[command(
-    after_help = "Example:\n  flotilla edge --id e1 --fleet fleet.json --broker mqtt://127.0.0.1:1883 \
---data /var/lib/flotilla/e1 --equipment equipment.toml"
+    after_help = "Examples:\n  flotilla edge --id e1 --fleet fleet.json --broker mqtt://127.0.0.1:1883 \
+--data /var/lib/flotilla/e1 --equipment equipment.toml\n  flotilla edge --id e4 --fleet fleet.json \
+--broker mqtt://127.0.0.1:1883 --data /etc/flotilla --without scripts,disk --memory-mib 4"
 )]
 pub struct Args {
     /// The edge's id: 1 to 64 characters of a-z, 0-9 and -
@@ -31,9 +35,48 @@ pub struct Args {
     /// The devices behind the apps; without it there are none
     #[arg(long, value_name = "FILE")]
     pub equipment: Option<PathBuf>,
-    /// The most MiB of records that the journal holds before it drops the oldest readings
-    #[arg(long, value_name = "MIB", default_value_t = JOURNAL_BYTES_MAX >> 20, value_parser = clap::value_parser!(u64).range(1..=65536))]
-    pub journal_mib: u64,
+    /// The most MiB of records that the journal holds before it drops the oldest readings; 64, or 1 without a disk
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub journal_mib: Option<u64>,
+    /// Parts to leave out, separated by commas: without scripts, apps run by their own operation; without
+    /// reliability, what fails is recorded and no more; without a disk, everything but the key is in memory
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    pub without: Vec<Part>,
+    /// The most MiB that apps take together, code and memory; those that do not fit run each in turn. Unbounded, or
+    /// 16 without a disk
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    pub memory_mib: Option<u64>,
+}
+
+/// A part that an edge can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Keeping anything over a power cut.
+    Disk,
+    /// Having faults answered, and being restored.
+    Reliability,
+    /// Walking scripts.
+    Scripts,
+}
+
+impl Args {
+    /// What the edge can do: what it was built with, less what was left out.
+    pub fn profile(&self) -> Profile {
+        let has = |part, built| built && !self.without.contains(&part);
+        let disk = has(Part::Disk, BUILT.disk);
+        let unsaid = if disk { None } else { Some(MEMORY_BYTES_WITHOUT_DISK) };
+        Profile {
+            scripts: has(Part::Scripts, BUILT.scripts),
+            reliability: has(Part::Reliability, BUILT.reliability),
+            disk,
+            memory_bytes_max: self.memory_mib.map(|mib| mib << 20).or(unsaid),
+        }
+    }
+
+    fn journal_bytes_max(&self) -> u64 {
+        let unsaid = if self.profile().disk { JOURNAL_BYTES_MAX } else { JOURNAL_BYTES_WITHOUT_DISK };
+        self.journal_mib.map_or(unsaid, |mib| mib << 20)
+    }
 }
 
 /// Why the edge does not run.
@@ -57,9 +100,9 @@ pub enum RunError {
 pub async fn run(args: Args) -> Result<(), RunError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let Args { id, fleet, broker, data, equipment, journal_mib } = args;
-    let journal_bytes_max = journal_mib << 20;
-    let config = Config { edge: id, fleet, broker, data, equipment, journal_bytes_max };
+    let (profile, journal_bytes_max) = (args.profile(), args.journal_bytes_max());
+    let Args { id, fleet, broker, data, equipment, .. } = args;
+    let config = Config { edge: id, fleet, broker, data, profile, equipment, journal_bytes_max };
     let mut edge = Edge::start(config).map_err(RunError::Start)?;
     tokio::select! {
         _ = interrupt.recv() => {}

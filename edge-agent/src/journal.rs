@@ -5,7 +5,7 @@ use std::path::Path;
 use flotilla_schemas::EpochId;
 use flotilla_schemas::journal::{Lane, Record};
 
-use crate::store::Store;
+use crate::store::Disk;
 pub use crate::store::StoreError;
 
 /// A journal as it lies on disk.
@@ -24,7 +24,7 @@ pub struct Journal {
 /// # Errors
 /// There is none, an agent has it open, or the disk does not give it.
 pub fn read(folder: &Path) -> Result<Journal, StoreError> {
-    let store = Store::open_existing(folder)?;
+    let store = Disk::open_existing(folder)?;
     let found = store.found()?;
     let mut records = Vec::new();
     for (lane, (head, floor, _)) in Lane::ALL.into_iter().zip(found.lanes) {

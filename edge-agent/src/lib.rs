@@ -16,6 +16,7 @@ mod driver;
 pub mod equipment;
 mod host;
 mod identity;
+#[cfg(feature = "disk")]
 pub mod journal;
 mod log;
 pub mod shelf;
@@ -23,4 +24,4 @@ mod start;
 mod store;
 mod vitals;
 
-pub use start::{Config, Edge, StartError};
+pub use start::{BUILT, Config, Edge, StartError};

@@ -1,12 +1,13 @@
 //! Starting and stopping an edge: everything that can be wrong at the start is said at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use edge_core::Core;
 use flotilla_link::{BrokerUrl, Link, LinkConfig};
 use flotilla_sandbox::{EquipmentError, Sandbox, SandboxError, SandboxLimits};
 use flotilla_schemas::fleet::{Fleet, FleetError};
+use flotilla_schemas::report::Profile;
 use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
 use flotilla_schemas::{EdgeId, Topic};
 use tokio::sync::mpsc;
@@ -16,11 +17,24 @@ use crate::apps::Apps;
 use crate::driver::{Clock, Driver};
 use crate::equipment::{Devices, Equipment};
 use crate::identity::{self, IdentityError};
-use crate::shelf::{Shelf, ShelfError};
+#[cfg(feature = "disk")]
+use crate::shelf::Folder;
+use crate::shelf::{Memory, Shelf, ShelfError};
+#[cfg(feature = "disk")]
+use crate::store::Disk;
 use crate::store::{Store, StoreError};
 
 /// The most bytes of records that an edge holds where nothing else was said: 64 MiB.
 pub const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The same for an edge without a disk, which holds them in memory: 1 MiB.
+pub const JOURNAL_BYTES_WITHOUT_DISK: u64 = 1024 * 1024;
+
+/// The most bytes that apps take on an edge without a disk where nothing else was said: 16 MiB.
+pub const MEMORY_BYTES_WITHOUT_DISK: u64 = 16 * 1024 * 1024;
+
+/// What this program can do at most: every part that it was built with.
+pub const BUILT: Profile = Profile { disk: cfg!(feature = "disk"), ..edge_core::BUILT };
 
 /// Inputs that wait for the driver.
 const INPUTS_MAX: usize = 4096;
@@ -34,8 +48,10 @@ pub struct Config {
     pub fleet: PathBuf,
     /// The broker.
     pub broker: BrokerUrl,
-    /// The data folder; made if it is missing.
+    /// The data folder; made if it is missing. Without a disk it holds the edge's key and nothing else.
     pub data: PathBuf,
+    /// What it can do, within what it was [`BUILT`] with.
+    pub profile: Profile,
     /// The equipment file; without one the edge has no devices.
     pub equipment: Option<PathBuf>,
     /// The most bytes of records that the journal holds.
@@ -128,15 +144,16 @@ fn read_files(config: &Config) -> Result<(Fleet, Devices), Vec<StartError>> {
 
 fn start(config: Config, fleet: Fleet, devices: Devices) -> Result<Edge, StartError> {
     let (edge, folder) = (config.edge.clone(), &config.data);
-    let store = Arc::new(Store::open(folder, &identity::epoch()?)?);
+    let (store, shelf) = open(folder, config.profile.disk)?;
+    let store = Arc::new(store);
     let key = identity::key(folder, &edge)?;
-    let shelf = Shelf::open(folder)?;
     let sandbox = Sandbox::new(SandboxLimits::default())?;
     let core_config = edge_core::Config {
         fleet,
         edge: edge.clone(),
         key: key.public(),
         session: identity::session()?,
+        profile: config.profile,
         arch: std::env::consts::ARCH.to_owned(),
         runtime: sandbox.runtime(),
         compiles: cfg!(feature = "compiler"),
@@ -158,6 +175,20 @@ fn start(config: Config, fleet: Fleet, devices: Devices) -> Result<Edge, StartEr
     });
     let folder = folder.clone();
     let driver = Driver::new(core, clock, store, shelf, apps, equipment, link, inputs.clone(), folder);
-    tracing::info!(edge_id = %edge, "edge started");
+    tracing::info!(edge_id = %edge, profile = %config.profile, "edge started");
     Ok(Edge { stop: inputs, driver: tokio::spawn(driver.run(received, events)) })
+}
+
+#[cfg(feature = "disk")]
+fn open(folder: &Path, disk: bool) -> Result<(Store, Shelf), StartError> {
+    let epoch = identity::epoch()?;
+    if disk {
+        return Ok((Store::Disk(Disk::open(folder, &epoch)?), Shelf::Folder(Folder::open(folder)?)));
+    }
+    Ok((Store::in_memory(epoch), Shelf::Memory(Memory::default())))
+}
+
+#[cfg(not(feature = "disk"))]
+fn open(_: &Path, _: bool) -> Result<(Store, Shelf), StartError> {
+    Ok((Store::in_memory(identity::epoch()?), Shelf::Memory(Memory::default())))
 }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AppId, MakerId};
-use crate::value::Type;
+use crate::value::{Type, Value};
 
 /// The name in a grant that stands for all names.
 pub const ALL: &str = "*";
@@ -30,6 +30,9 @@ pub const DEADLINE_MS_MAX: u32 = 600_000;
 /// The longest time for which a new release may be watched before it counts as good: thirty days, in seconds.
 pub const SOAK_S_MAX: u32 = 30 * 24 * 3600;
 
+/// The longest period of an app's own operation, in seconds: a day.
+pub const EVERY_S_MAX: u32 = 24 * 3600;
+
 /// The most alternates that a manifest may name.
 pub const ALTERNATES_MAX: usize = 8;
 
@@ -37,7 +40,7 @@ pub const ALTERNATES_MAX: usize = 8;
 pub const FAULTS_MAX: usize = 64;
 
 /// What the maker says of one release of an app: the content of `app.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The app.
@@ -62,6 +65,9 @@ pub struct Manifest {
     /// `implausible`. A proof refuses any other. At most [`FAULTS_MAX`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub faults: BTreeSet<String>,
+    /// What it does where no script drives it; none means that it needs a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<OwnRun>,
     /// What it may touch.
     #[serde(default)]
     pub grants: Grants,
@@ -78,6 +84,19 @@ pub enum Residence {
     Resident,
     /// It is deleted after each run, from memory and from disk.
     Transient,
+}
+
+/// What an app does by itself: one operation, on its own trigger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnRun {
+    /// An operation that it exports.
+    pub operation: String,
+    /// What it is given, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<Value>,
+    /// Its period in seconds, 1 to [`EVERY_S_MAX`], unless the one who starts it says another.
+    pub every_s: u32,
 }
 
 /// What an app may touch beyond the log and the clock, which are always there. Empty means nothing.
@@ -190,6 +209,7 @@ impl Manifest {
             within("limits.memory_bytes", memory_bytes, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX),
             within("limits.deadline_ms", deadline_ms, 1, DEADLINE_MS_MAX),
             within("soak_s", self.soak_s, 0, SOAK_S_MAX),
+            self.run.as_ref().and_then(|run| within("run.every_s", run.every_s, 1, EVERY_S_MAX)),
         ]
         .into_iter()
         .flatten()
@@ -315,6 +335,7 @@ mod tests {
         let mut manifest = manifest();
         manifest.limits = Limits { memory_bytes: MEMORY_BYTES_MAX + 1, deadline_ms: 0 };
         manifest.soak_s = SOAK_S_MAX + 1;
+        manifest.run = Some(OwnRun { operation: "read".into(), args: vec![], every_s: EVERY_S_MAX + 1 });
         manifest.alternates = vec![manifest.app.clone()];
         manifest.faults = (0..=FAULTS_MAX).map(|n| format!("f{n}")).collect();
         let errors: Vec<String> = manifest.check().iter().map(ToString::to_string).collect();
@@ -324,6 +345,7 @@ mod tests {
                 "limits.memory_bytes: 16777217 is not from 131072 to 16777216",
                 "limits.deadline_ms: 0 is not from 1 to 600000",
                 "soak_s: 2592001 is not from 0 to 2592000",
+                "run.every_s: 86401 is not from 1 to 86400",
                 "alternates: aircon-north is not a list of at most 8 other apps",
                 "faults: 65 is not at most 64 codes",
             ]

@@ -129,18 +129,31 @@ impl Wanted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// The script.
-    pub script: ScriptId,
-    /// The script release: the digest of its document in the catalog.
-    pub release: Digest,
-    /// Which of its event lists.
-    pub events: EventsId,
+    /// What a run does.
+    pub work: Work,
     /// The app releases it runs, alternates included: the digests of their documents in the catalog.
     pub apps: BTreeMap<AppId, Digest>,
     /// When it runs.
     pub trigger: Trigger,
     /// Grows each time that a person starts it: what runs once runs once for each of these.
     pub started: u64,
+}
+
+/// What a run of a service does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Work {
+    /// It walks a script.
+    Script {
+        /// The script.
+        script: ScriptId,
+        /// The script release: the digest of its document in the catalog.
+        release: Digest,
+        /// Which of its event lists.
+        events: EventsId,
+    },
+    /// It calls the operation that this app's manifest declares for it, as an edge without scripts can.
+    App(AppId),
 }
 
 /// When a service runs.

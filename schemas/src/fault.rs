@@ -89,6 +89,8 @@ pub mod kind {
     pub const MISMATCH: &str = "integrity.mismatch";
     /// No machine code fits this edge, and it cannot make any.
     pub const RUNTIME: &str = "app.runtime";
+    /// An app needs more memory than this edge gives all of its apps.
+    pub const TOO_LARGE: &str = "app.too-large";
     /// A script, definition or event list does not hold together.
     pub const SCRIPT_INVALID: &str = "script.invalid";
     /// A step event is not in the event list.

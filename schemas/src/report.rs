@@ -141,12 +141,51 @@ pub struct Inventory {
     pub apps: BTreeMap<AppId, InstalledApp>,
     /// The services, with the script version of each.
     pub services: BTreeMap<ServiceId, String>,
+    /// What it can do.
+    pub profile: Profile,
     /// The kind of processor: `x86_64`.
     pub arch: String,
     /// The sandbox's runtime.
     pub runtime: String,
     /// The agent's version.
     pub agent: String,
+}
+
+/// What an edge can do: a small gateway leaves parts out. In words, `full` or what it is without.
+///
+/// ```
+/// use flotilla_schemas::report::Profile;
+/// let small = Profile { scripts: false, memory_bytes_max: Some(4 << 20), ..Profile::FULL };
+/// assert_eq!([Profile::FULL.to_string(), small.to_string()], ["full", "no scripts, 4 MiB"]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Profile {
+    /// Whether it runs scripts; without, it runs apps by their own operation alone.
+    pub scripts: bool,
+    /// Whether it has faults answered and is restored; without, it records what fails and goes on.
+    pub reliability: bool,
+    /// Whether it has a disk; without, everything is in memory and gone with the power.
+    pub disk: bool,
+    /// The most bytes that its apps take together, code and memory; those that do not fit run each in turn. None
+    /// when only the machine bounds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_max: Option<u64>,
+}
+
+impl Profile {
+    /// Everything, and no bound.
+    pub const FULL: Self = Self { scripts: true, reliability: true, disk: true, memory_bytes_max: None };
+}
+
+impl std::fmt::Display for Profile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts =
+            [("no scripts", self.scripts), ("no reliability", self.reliability), ("no disk", self.disk)];
+        let mut words: Vec<String> =
+            parts.into_iter().filter(|(_, has)| !has).map(|(word, _)| word.to_owned()).collect();
+        words.extend(self.memory_bytes_max.map(|bytes| format!("{} MiB", bytes >> 20)));
+        f.write_str(&if words.is_empty() { "full".to_owned() } else { words.join(", ") })
+    }
 }
 
 /// An app in the inventory.

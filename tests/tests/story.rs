@@ -179,9 +179,10 @@ fn another_event_list_on_one_edge_runs_the_other_program_there() {
     world.pass(5_000);
     let start = center_core::ServiceStart {
         script: None,
+        app: None,
         edges: vec!["e2".parse().unwrap()],
         events: Some("aircon-small".parse().unwrap()),
-        trigger: flotilla_schemas::desired::Trigger::EveryMs(2_000),
+        trigger: Some(flotilla_schemas::desired::Trigger::EveryMs(2_000)),
     };
     world.ask(Request::Start("air-conditioner".parse().unwrap(), start)).unwrap();
     world.pass(1_000);

@@ -99,9 +99,10 @@ fn a_gateway_is_built_without_a_compiler() {
     let sandbox = &manifest["dependencies"]["flotilla-sandbox"];
     assert!(sandbox.get("features").is_none(), "{sandbox}");
     let features = manifest["features"].as_table().unwrap();
-    let default: Vec<_> =
-        features["default"].as_array().unwrap().iter().filter_map(toml::Value::as_str).collect();
-    assert!(features.contains_key("compiler") && default == ["modbus"], "{default:?}");
+    let default = features["default"].as_array().unwrap();
+    assert!(
+        !default.iter().any(|name| name.as_str() == Some("compiler")) && features.contains_key("compiler")
+    );
 }
 
 /// Every Rust file of the workspace and of the samples.

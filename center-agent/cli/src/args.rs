@@ -161,6 +161,8 @@ mod tests {
             "script show cooling",
             "service start cooling --on e1,e2 --events large --every 60s",
             "service start cooling --on e1 --once",
+            "service start metering --app meter --on e1 --every 2s",
+            "edge --id e4 --fleet f.json --broker mqtt://h --data dir --without scripts,disk --memory-mib 4",
             "service stop cooling --on e1",
             "countermeasures set f.toml",
             "countermeasures show",
@@ -192,6 +194,9 @@ mod tests {
             "service start cooling --on e1,E2",
             "service start cooling --on e1 --every 60s --once",
             "service start cooling --on e1 --every 1ms",
+            "service start metering --app meter --script s --on e1",
+            "edge --id e4 --fleet f.json --data dir --without brakes",
+            "edge --id e4 --fleet f.json --data dir --memory-mib 0",
             "events e1 --lane 3",
             "demo --broker http://h",
         ];

@@ -40,7 +40,7 @@ pub struct Demo {
     #[arg(long)]
     pub once: bool,
     /// How many edges there are; the story needs two
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub edges: u8,
     /// An MQTT 5 broker to use instead of an own one; the demo wants it to itself
     #[arg(long, value_name = "URL")]

@@ -108,6 +108,7 @@ fn table(list: &[EdgeSummary]) -> Table {
         "EDGE",
         "ONLINE",
         "MODE",
+        "PROFILE",
         "HEARD",
         "SERVICES",
         "LOADED",
@@ -125,6 +126,7 @@ fn table(list: &[EdgeSummary]) -> Table {
             Cell::new(online, style),
             // Of an edge that is away this is the last that was heard.
             if edge.online { mode(edge.mode) } else { mode(edge.mode).styled(DIM) },
+            Cell::text(edge.profile.map_or("-".to_owned(), |profile| profile.to_string())),
             Cell::number(ago(edge.heard_ts)),
             Cell::number(edge.services),
             Cell::number(edge.apps_loaded),

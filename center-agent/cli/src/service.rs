@@ -1,9 +1,9 @@
 //! `flotilla service`: start, stop and list services.
 
-use center_agent::api::types::{ServiceStart, ServiceStop, ServiceView};
+use center_agent::api::types::{ServiceStart, ServiceStop, ServiceView, Work};
 use clap::{Args, Subcommand};
 use flotilla_schemas::desired::{EVERY_MS_MIN, Trigger};
-use flotilla_schemas::{EdgeId, EventsId, ScriptId, ServiceId};
+use flotilla_schemas::{AppId, EdgeId, EventsId, ScriptId, ServiceId};
 
 use crate::client::{Api, AskError, List};
 use crate::output::{self, Cell, Table, styled};
@@ -14,7 +14,8 @@ pub enum ServiceCommand {
     /// Start a service on edges, or start it anew there with other settings
     #[command(
         after_help = "Examples:\n  flotilla service start air-conditioner --on e1,e2 --events large --every 60s\n  \
-                            flotilla service start read-meter --script meter --on e1 --once"
+                            flotilla service start read-meter --script meter --on e1 --once\n  \
+                            flotilla service start meter --app meter --on e4    # by itself, as its app.toml says"
     )]
     Start(Start),
     /// Stop a service on edges
@@ -36,6 +37,9 @@ pub struct Start {
     /// The script that it runs; for a new service the one of its name
     #[arg(long)]
     pub script: Option<ScriptId>,
+    /// An app to run by itself in place of a script: the operation under [run] in its app.toml, as often as it says
+    #[arg(long, conflicts_with_all = ["script", "events"])]
+    pub app: Option<AppId>,
     /// The event list that it is run with; may be left out when the script has only one
     #[arg(long, value_name = "LIST")]
     pub events: Option<EventsId>,
@@ -48,14 +52,14 @@ pub struct Start {
     pub api: Api,
 }
 
-/// When a service runs; once if nobody says.
+/// When a service runs; if nobody says, a script once and an app as it declares.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub struct TriggerArgs {
     /// Run at once, and again each time so much time has passed: 500ms, 60s, 5m
     #[arg(long, value_name = "TIME", value_parser = every_ms)]
     pub every: Option<u64>,
-    /// Run once; the default
+    /// Run once
     #[arg(long)]
     pub once: bool,
 }
@@ -97,18 +101,18 @@ pub fn run(command: ServiceCommand) -> Result<(), AskError> {
 
 fn run_start(start: Start) -> Result<(), AskError> {
     let on = names(&start.on);
-    let trigger = start.trigger.every.map_or(Trigger::Once, Trigger::EveryMs);
-    let body = ServiceStart { script: start.script, edges: start.on, events: start.events, trigger };
+    let once = start.trigger.once.then_some(Trigger::Once);
+    let trigger = start.trigger.every.map(Trigger::EveryMs).or(once);
+    let first = start.on.first().cloned();
+    let Start { script, app, on: edges, events, .. } = start;
+    let body = ServiceStart { script, app, edges, events, trigger };
     let view: ServiceView = start.api.client()?.put(&format!("services/{}", start.name), &body)?;
     if start.json {
         return Ok(output::json(&view)?);
     }
-    Ok(output::line(format!(
-        "{} started on {on} with the script {}, {}",
-        view.service,
-        view.script,
-        words(trigger)
-    ))?)
+    let running = first.and_then(|edge| view.on.get(&edge)).map(|running| words(running.trigger));
+    let when = running.unwrap_or_default();
+    Ok(output::line(format!("{} started on {on} with {}, {when}", view.service, view.work))?)
 }
 
 fn run_stop(stop: &Stop) -> Result<(), AskError> {
@@ -125,12 +129,17 @@ fn run_list(list: &List) -> Result<(), AskError> {
     if list.json {
         return Ok(services.iter().try_for_each(output::json)?);
     }
-    let mut table = Table::new(["SERVICE", "SCRIPT", "EDGE", "EVENTS", "RUNS"]);
+    let mut table = Table::new(["SERVICE", "SCRIPT", "APP", "EDGE", "EVENTS", "RUNS"]);
     for view in &services {
         for (edge, running) in &view.on {
-            let cells = [view.service.as_str(), view.script.as_str(), edge.as_str(), running.events.as_str()];
-            let [service, script, edge, events] = cells.map(Cell::text);
-            table.row([service, script, edge, events, Cell::text(words(running.trigger))]);
+            let (script, app) = match &view.work {
+                Work::Script(script) => (script.as_str(), "-"),
+                Work::App(app) => ("-", app.as_str()),
+            };
+            let events = running.events.as_ref().map_or("-", EventsId::as_str);
+            let cells = [view.service.as_str(), script, app, edge.as_str(), events];
+            let [service, script, app, edge, events] = cells.map(Cell::text);
+            table.row([service, script, app, edge, events, Cell::text(words(running.trigger))]);
         }
     }
     Ok(table.print("no service runs; `flotilla service start` starts one")?)

@@ -1,8 +1,8 @@
 //! What an edge should be: the join of all documents that concern it.
 //!
 //! ```text
-//! countermeasures ───────────────────────────▶ policy
-//! service + newest script + newest apps ─────▶ service/<s>
+//! countermeasures ────────────────────────────────────────▶ policy
+//! service + newest script, if it runs one + newest apps ─▶ service/<s>
 //! ```
 //!
 //! A slot's key is the greatest version among the documents that its value is made of, so a new release of a script
@@ -11,11 +11,11 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_schemas::desired::{Desired, Item, Service, Slot, Wanted};
+use flotilla_schemas::desired::{self, Desired, Item, Service, Slot, Wanted};
 use flotilla_schemas::{AppId, Digest, EdgeId};
 
 use crate::document::Ver;
-use crate::service::{On, Present, Run, ServiceDocument};
+use crate::service::{On, Present, Run, ServiceDocument, Work};
 
 /// What the documents say of an edge.
 pub fn join(present: Present<'_>, edge: &EdgeId) -> BTreeMap<Slot, Item> {
@@ -44,30 +44,35 @@ fn item(present: Present<'_>, service: &ServiceDocument, on: &On) -> Option<Item
     let Some(run) = &on.run else {
         return Some(Item { key: on.ver.key(), value: Wanted::Gone });
     };
-    let script = present.catalog.script(&service.script)?;
-    let (apps, newest_app) = apps(present, service, run)?;
-    let newest = [Some(&on.ver), Some(&script.ver), newest_app].into_iter().flatten().max()?;
-    let value = Wanted::Service(Service {
-        script: service.script.clone(),
-        release: script.digest,
-        events: run.events.clone(),
-        apps,
-        trigger: run.trigger,
-        started: on.ver.n,
-    });
+    let (work, named, work_ver) = work(present, &service.work, run)?;
+    let (apps, newest_app) = apps(present, named)?;
+    let newest = [Some(&on.ver), work_ver, newest_app].into_iter().flatten().max()?;
+    let value = Wanted::Service(Service { work, apps, trigger: run.trigger, started: on.ver.n });
     Some(Item { key: newest.key(), value })
 }
 
-/// The newest releases of the apps that the event list names and of their published alternates, and the greatest
-/// version among them.
-fn apps<'a>(
+/// What a run does, the apps that it names, and the version of its script if it has one.
+fn work<'a>(
     present: Present<'a>,
-    service: &ServiceDocument,
-    run: &Run,
-) -> Option<(BTreeMap<AppId, Digest>, Option<&'a Ver>)> {
-    let (_, script) = present.documents.script(&service.script)?;
+    work: &'a Work,
+    run: &'a Run,
+) -> Option<(desired::Work, Vec<&'a AppId>, Option<&'a Ver>)> {
+    match work {
+        Work::App(app) => Some((desired::Work::App(app.clone()), vec![app], None)),
+        Work::Script(script) => {
+            let (listed, events) = (present.catalog.script(script)?, run.events.clone()?);
+            let (_, document) = present.documents.script(script)?;
+            let named = document.apps.get(&events)?.iter().collect();
+            let (script, release) = (script.clone(), listed.digest);
+            Some((desired::Work::Script { script, release, events }, named, Some(&listed.ver)))
+        }
+    }
+}
+
+/// The newest releases of these apps and of their published alternates, and the greatest version among them.
+fn apps<'a>(present: Present<'a>, named: Vec<&AppId>) -> Option<(BTreeMap<AppId, Digest>, Option<&'a Ver>)> {
     let (mut apps, mut newest) = (BTreeMap::new(), None);
-    for app in script.apps.get(&run.events)? {
+    for app in named {
         let listed = present.catalog.app(app)?;
         let alternates = listed.release.manifest.alternates.iter();
         let alternates = alternates.filter_map(|other| Some((other, present.catalog.app(other)?)));
@@ -86,7 +91,6 @@ mod tests {
     use crate::request::{ServiceStart, ServiceStop};
     use crate::samples::{World, app};
     use flotilla_schemas::countermeasure::Countermeasures;
-    use flotilla_schemas::desired::Trigger;
 
     fn started() -> World {
         let mut world = World::default();
@@ -95,7 +99,7 @@ mod tests {
         world.apps(&["c"]);
         world.script("cooling", "1.0.0", &[("large", &["a"])]);
         let edges = vec!["e1".parse().unwrap()];
-        let start = ServiceStart { script: None, edges, events: None, trigger: Trigger::Once };
+        let start = ServiceStart { script: None, app: None, edges, events: None, trigger: None };
         let document = world.present().start("cooling".parse().unwrap(), &start).unwrap();
         world.decide(Body::Service(document));
         world
@@ -129,7 +133,7 @@ mod tests {
         let (n, after) = running(&world);
         assert_eq!((n, after.started), (6, 5), "a one-off does not run again");
         assert_eq!(after.apps, before.apps);
-        assert_ne!(after.release, before.release);
+        assert_ne!(after.work, before.work);
     }
 
     #[test]

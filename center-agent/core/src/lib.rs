@@ -56,7 +56,7 @@ pub use registry::EdgeRow;
 pub use request::{Answer, Published, Refusal, Request, RequestId, ServiceStart, ServiceStop};
 pub use retaining::{OFFLINE, ONLINE};
 pub use row::{Row, Write};
-pub use service::{On, Reason, Run, ServiceDocument, ServiceError};
+pub use service::{On, Reason, Run, ServiceDocument, ServiceError, Work};
 pub use step::{Chunk, Effect, Held, Input, Note, Step};
 pub use sweep::{QUIET_MS, SWEEP_MS_MAX};
 

@@ -13,7 +13,7 @@ use flotilla_schemas::{AppId, Digest, EdgeId, EventsId, FleetId, ScriptId, Servi
 
 use crate::catalog::{AppDocument, Listing, ScriptDocument};
 use crate::document::{Body, Documents};
-use crate::service::On;
+use crate::service::{On, Work};
 
 /// Why a release was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,9 +133,10 @@ fn uses<'a>(
     documents: &'a Documents,
     script: &'a ScriptId,
 ) -> impl Iterator<Item = (&'a ServiceId, &'a EdgeId, &'a EventsId)> {
-    documents.services().filter(move |service| service.script == *script).flat_map(|service| {
+    let runs = Work::Script(script.clone());
+    documents.services().filter(move |service| service.work == runs).flat_map(|service| {
         let running =
-            |(edge, on): (&'a _, &'a On)| on.run.as_ref().map(|run| (&service.service, edge, &run.events));
+            |(edge, on): (&'a _, &'a On)| Some((&service.service, edge, on.run.as_ref()?.events.as_ref()?));
         service.on.iter().filter_map(running)
     })
 }

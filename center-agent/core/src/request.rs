@@ -46,16 +46,20 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceStart {
-    /// The script that it runs; none means the one that it has, or for a new service the one of the same name.
+    /// The script that it runs; none means what it runs already, or for a new service the script of the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<ScriptId>,
+    /// The app that it runs by itself, in place of a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppId>,
     /// Where: at least one edge.
     pub edges: Vec<EdgeId>,
     /// With which event list; may be left out when the script has only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsId>,
-    /// When it runs.
-    pub trigger: Trigger,
+    /// When it runs; none means once for a script, and as it declares itself for an app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
 }
 
 /// Where to stop a service.

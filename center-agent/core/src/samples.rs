@@ -8,7 +8,7 @@ use flotilla_schemas::fault::{Closed, Fault, How};
 use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
 use flotilla_schemas::journal::{Batch, Body as Said, Lane, Record};
 use flotilla_schemas::release::{Release, ScriptRelease};
-use flotilla_schemas::report::{Meta, Mode, Status};
+use flotilla_schemas::report::{Inventory, Meta, Mode, Profile, Status};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Signed};
@@ -81,6 +81,7 @@ pub fn app(name: &str, version: &str, alternates: &[&str]) -> Signed<Release> {
         hardware: None,
         soak_s: 0,
         faults: Default::default(),
+        run: None,
         grants: Grants::default(),
         limits: Limits::default(),
     };
@@ -192,6 +193,19 @@ impl World {
             self.registry.status(status(edge, 1), true, Now::new(0, 0)).unwrap();
         }
         self
+    }
+
+    /// An edge says what it can do.
+    pub fn profile(&mut self, edge: &str, profile: Profile) {
+        self.registry.inventory(Inventory {
+            meta: status(edge, 2).meta,
+            apps: BTreeMap::new(),
+            services: BTreeMap::new(),
+            profile,
+            arch: "x86_64".into(),
+            runtime: "r".into(),
+            agent: "0".into(),
+        });
     }
 
     pub fn apps(&mut self, apps: &[&str]) -> &mut Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flotilla_schemas::command::{Command, Order, Reply};
 use flotilla_schemas::countermeasure::{By, Countermeasures, Measure, Rule};
-use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted};
+use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted, Work};
 use flotilla_schemas::fault::Answer as FaultAnswer;
 use flotilla_schemas::journal::{Ack, Batch};
 use flotilla_schemas::release::{CATALOG_BYTES_MAX, Catalog};
@@ -121,7 +121,13 @@ impl Center {
 
     fn start(&mut self, edges: &[&str]) -> Result<Answer, Refusal> {
         let edges = edges.iter().map(|edge| edge.parse().unwrap()).collect();
-        let start = ServiceStart { script: None, edges, events: None, trigger: Trigger::EveryMs(2000) };
+        let start = ServiceStart {
+            script: None,
+            app: None,
+            edges,
+            events: None,
+            trigger: Some(Trigger::EveryMs(2000)),
+        };
         self.ask(Request::Start("cooling".parse().unwrap(), start))
     }
 
@@ -213,7 +219,8 @@ fn a_started_service_reaches_its_edge_with_the_catalog_that_it_needs() {
     let catalog = catalog.unwrap();
     assert_eq!(desired.min_catalog, catalog.version);
     let Wanted::Service(service) = service(&desired) else { panic!("{desired:?}") };
-    assert!(catalog.scripts.contains_key(&service.release));
+    let Work::Script { release, .. } = &service.work else { panic!("{service:?}") };
+    assert!(catalog.scripts.contains_key(release));
     assert!(service.apps.len() == 2 && service.apps.values().all(|app| catalog.releases.contains_key(app)));
     let stop = ServiceStop { edges: vec!["e1".parse().unwrap()] };
     center.ask(Request::Stop("cooling".parse().unwrap(), stop)).unwrap();

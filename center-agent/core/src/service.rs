@@ -4,6 +4,7 @@
 //! for each edge, so that nothing old brings it back. A start is refused with every reason at once.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use flotilla_schemas::desired::{EVERY_MS_MIN, SLOTS_MAX, Trigger};
 use flotilla_schemas::{AppId, EdgeId, EventsId, ScriptId, ServiceId};
@@ -20,10 +21,29 @@ use crate::request::{ServiceStart, ServiceStop};
 pub struct ServiceDocument {
     /// The service.
     pub service: ServiceId,
-    /// The script that it runs, in its newest release.
-    pub script: ScriptId,
+    /// What it runs, in its newest release.
+    pub work: Work,
     /// Each edge on which it was ever started.
     pub on: BTreeMap<EdgeId, On>,
+}
+
+/// What a service runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// A script.
+    Script(ScriptId),
+    /// An app, by the operation that its manifest declares.
+    App(AppId),
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Work::Script(script) => write!(f, "the script {script}"),
+            Work::App(app) => write!(f, "the app {app} by itself"),
+        }
+    }
 }
 
 /// A service on one edge.
@@ -40,8 +60,9 @@ pub struct On {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// With which of the script's event lists.
-    pub events: EventsId,
+    /// With which of the script's event lists; none where an app runs by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsId>,
     /// When.
     pub trigger: Trigger,
 }
@@ -123,14 +144,31 @@ pub enum Reason {
         /// The event list.
         events: EventsId,
     },
-    /// Another script runs under this name elsewhere.
-    #[error("it runs script {script} on {edge}; stop it there first, or start this one under another name")]
-    OtherScript {
-        /// The script that runs.
-        script: ScriptId,
+    /// Something else runs under this name elsewhere.
+    #[error("it runs {work} on {edge}; stop it there first, or start this one under another name")]
+    OtherWork {
+        /// What runs.
+        work: Work,
         /// Where.
         edge: EdgeId,
     },
+    /// An app by itself, and what belongs to scripts.
+    #[error("an app that runs by itself goes with no script and no event list")]
+    Both,
+    /// An app that was not published.
+    #[error("app {app} is not published; published are {}", list(known))]
+    Unpublished {
+        /// The name.
+        app: AppId,
+        /// Those that are.
+        known: Vec<AppId>,
+    },
+    /// An app that needs a script.
+    #[error("app {0} declares no operation of its own, under [run] in its app.toml; it needs a script")]
+    NoOwnRun(AppId),
+    /// An edge that walks no scripts.
+    #[error("{0} runs no scripts; start an app there by itself, with --app")]
+    NoScripts(EdgeId),
     /// Too often.
     #[error("every {0} ms is more often than every {EVERY_MS_MIN} ms")]
     Period(u64),
@@ -161,24 +199,60 @@ impl Present<'_> {
     /// The document after this start.
     pub fn start(&self, service: ServiceId, start: &ServiceStart) -> Result<ServiceDocument, ServiceError> {
         let held = self.documents.service(&service);
-        let Some(script) = self.script(&service, start) else {
+        let Some(work) = self.work(&service, start) else {
             return Err(ServiceError::Refused { what: "start", service, errors: vec![Reason::NoScript] });
         };
         let mut errors = self.edges(&start.edges);
-        errors.extend(held.and_then(|held| other_script(held, &script, &start.edges)));
+        errors.extend(held.and_then(|held| other_work(held, &work, &start.edges)));
         errors.extend(start.edges.iter().filter_map(|edge| self.slots(&service, edge)));
-        errors.extend(too_often(start.trigger));
-        match self.events(&script, start.events.as_ref()) {
-            Ok(events) if errors.is_empty() => {
-                let run = Run { events, trigger: start.trigger };
+        errors.extend(start.trigger.and_then(too_often));
+        let run = match &work {
+            Work::Script(script) => self.scripted(script, start),
+            Work::App(app) => self.by_itself(app, start),
+        };
+        match run {
+            Ok(run) if errors.is_empty() => {
                 let on = held.map(|held| held.on.clone()).unwrap_or_default();
-                Ok(self.with(ServiceDocument { service, script, on }, &start.edges, Some(run)))
+                Ok(self.with(ServiceDocument { service, work, on }, &start.edges, Some(run)))
             }
-            events => {
-                errors.extend(events.err().into_iter().flatten());
+            run => {
+                errors.extend(run.err().into_iter().flatten());
                 Err(ServiceError::Refused { what: "start", service, errors })
             }
         }
+    }
+
+    fn scripted(&self, script: &ScriptId, start: &ServiceStart) -> Result<Run, Vec<Reason>> {
+        let without = |edge: &&EdgeId| {
+            let inventory = self.registry.get(edge).and_then(|edge| edge.inventory.as_ref());
+            inventory.is_some_and(|inventory| !inventory.profile.scripts)
+        };
+        let mut errors: Vec<Reason> =
+            start.edges.iter().filter(without).cloned().map(Reason::NoScripts).collect();
+        match self.events(script, start.events.as_ref()) {
+            Ok(events) if errors.is_empty() => {
+                Ok(Run { events: Some(events), trigger: start.trigger.unwrap_or(Trigger::Once) })
+            }
+            events => {
+                errors.extend(events.err().into_iter().flatten());
+                Err(errors)
+            }
+        }
+    }
+
+    /// On the app's own trigger, unless the start names one.
+    fn by_itself(&self, app: &AppId, start: &ServiceStart) -> Result<Run, Vec<Reason>> {
+        if start.script.is_some() || start.events.is_some() {
+            return Err(vec![Reason::Both]);
+        }
+        let Some(listed) = self.catalog.app(app) else {
+            let known = self.catalog.apps().map(|(id, _)| id.clone()).collect();
+            return Err(vec![Reason::Unpublished { app: app.clone(), known }]);
+        };
+        let own = listed.release.manifest.run.as_ref();
+        let own = own.ok_or_else(|| vec![Reason::NoOwnRun(app.clone())])?;
+        let trigger = start.trigger.unwrap_or(Trigger::EveryMs(u64::from(own.every_s) * 1000));
+        Ok(Run { events: None, trigger })
     }
 
     /// The document after this stop. Stopping what was stopped is no error; it runs no less.
@@ -204,10 +278,11 @@ impl Present<'_> {
         document
     }
 
-    /// The script that is meant: the named one, the one that it runs already, or the one of the same name.
-    fn script(&self, service: &ServiceId, start: &ServiceStart) -> Option<ScriptId> {
-        let held = || self.documents.service(service).map(|held| held.script.clone());
-        start.script.clone().or_else(held).or_else(|| ScriptId::new(service.as_str()).ok())
+    /// What is meant: the named app or script, what it runs already, or the script of the same name.
+    fn work(&self, service: &ServiceId, start: &ServiceStart) -> Option<Work> {
+        let named = start.app.clone().map(Work::App).or_else(|| start.script.clone().map(Work::Script));
+        let held = || self.documents.service(service).map(|held| held.work.clone());
+        named.or_else(held).or_else(|| ScriptId::new(service.as_str()).ok().map(Work::Script))
     }
 
     fn edges(&self, edges: &[EdgeId]) -> Vec<Reason> {
@@ -250,10 +325,10 @@ impl Present<'_> {
     }
 }
 
-fn other_script(held: &ServiceDocument, script: &ScriptId, edges: &[EdgeId]) -> Option<Reason> {
+fn other_work(held: &ServiceDocument, work: &Work, edges: &[EdgeId]) -> Option<Reason> {
     let elsewhere = held.on.iter().find(|(edge, on)| on.run.is_some() && !edges.contains(edge));
-    let (edge, _) = elsewhere.filter(|_| held.script != *script)?;
-    Some(Reason::OtherScript { script: held.script.clone(), edge: edge.clone() })
+    let (edge, _) = elsewhere.filter(|_| held.work != *work)?;
+    Some(Reason::OtherWork { work: held.work.clone(), edge: edge.clone() })
 }
 
 fn too_often(trigger: Trigger) -> Option<Reason> {
@@ -267,11 +342,12 @@ fn too_often(trigger: Trigger) -> Option<Reason> {
 mod tests {
     use super::*;
     use crate::samples::World;
+    use flotilla_schemas::report::Profile;
 
     fn start(edges: &[&str], events: Option<&str>) -> ServiceStart {
         let edges = edges.iter().map(|edge| edge.parse().unwrap()).collect();
         let events = events.map(|events| events.parse().unwrap());
-        ServiceStart { script: None, edges, events, trigger: Trigger::EveryMs(1000) }
+        ServiceStart { script: None, app: None, edges, events, trigger: Some(Trigger::EveryMs(1000)) }
     }
 
     fn service() -> ServiceId {
@@ -294,7 +370,7 @@ mod tests {
         let one = world.present().start(service(), &start(&["e2"], Some("small"))).unwrap();
         let (e1, e2) = ("e1".parse().unwrap(), "e2".parse().unwrap());
         assert_eq!(one.on[&e1], both.on[&e1]);
-        assert_eq!(one.on[&e2].run.as_ref().unwrap().events.as_str(), "small");
+        assert_eq!(one.on[&e2].run.as_ref().unwrap().events, Some("small".parse().unwrap()));
         assert!(one.on[&e2].ver > both.on[&e2].ver);
     }
 
@@ -302,7 +378,7 @@ mod tests {
     fn every_reason_against_a_start_is_named_at_once() {
         let world = world();
         let mut wish = start(&["e1", "e9"], Some("huge"));
-        wish.trigger = Trigger::EveryMs(1);
+        wish.trigger = Some(Trigger::EveryMs(1));
         let Err(ServiceError::Refused { errors, .. }) = world.present().start(service(), &wish) else {
             panic!("started");
         };
@@ -330,6 +406,40 @@ mod tests {
         assert!(matches!(refused(&world, "cooling", start(&[], Some("large")))[..], [Reason::NoEdge]));
         world.script("lost", "1.0.0", &[("only", &["c"])]);
         assert!(matches!(refused(&world, "lost", start(&["e1"], None))[..], [Reason::App { .. }]));
+    }
+
+    #[test]
+    fn an_app_that_declares_an_operation_runs_by_itself_and_on_its_own_trigger() {
+        let mut world = world();
+        let mut release = crate::samples::app("meter", "1.0.0", &[]).read().unwrap();
+        let own = flotilla_schemas::app::OwnRun { operation: "read".into(), args: vec![], every_s: 7 };
+        release.manifest.run = Some(own);
+        world.publish(flotilla_schemas::Signed::new(&release, &crate::samples::publisher()).unwrap());
+        let wish = |app: &str| ServiceStart {
+            app: Some(app.parse().unwrap()),
+            trigger: None,
+            ..start(&["e1"], None)
+        };
+        let document = world.present().start(service(), &wish("meter")).unwrap();
+        let run = document.on[&"e1".parse().unwrap()].run.clone().unwrap();
+        assert_eq!(run, Run { events: None, trigger: Trigger::EveryMs(7000) });
+        let refused = |wish: ServiceStart| match world.present().start(service(), &wish) {
+            Err(ServiceError::Refused { errors, .. }) => errors[0].to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(refused(wish("a")).contains("declares no operation of its own"));
+        assert!(refused(wish("z")).contains("published are a, b, meter"));
+        let both = ServiceStart { events: Some("large".parse().unwrap()), ..wish("meter") };
+        assert!(refused(both).contains("no event list"));
+    }
+
+    #[test]
+    fn an_edge_without_scripts_is_given_none() {
+        let mut world = world();
+        world.profile("e1", Profile { scripts: false, ..Profile::FULL });
+        let error = world.present().start(service(), &start(&["e1", "e2"], Some("large"))).unwrap_err();
+        let ServiceError::Refused { errors, .. } = error else { panic!("{error}") };
+        assert_eq!(errors, [Reason::NoScripts("e1".parse().unwrap())]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use flotilla_schemas::{AppId, EdgeId, ScriptId, ServiceId};
 use crate::catalog::Listed;
 use crate::core::Core;
 use crate::registry::Edge;
-use crate::service::ServiceDocument;
+use crate::service::{ServiceDocument, Work};
 use crate::sweep::Sweep;
 use crate::view::{
     AppDetail, AppSummary, Distribution, EdgeDetail, EdgeSummary, FaultView, Running, ScriptDetail,
@@ -79,7 +79,8 @@ impl Core {
     /// A script; none if it was not published.
     pub fn script(&self, script: &ScriptId) -> Option<ScriptDetail> {
         let listed = self.catalog.script(script)?;
-        let services = self.documents.services().filter(|service| service.script == *script);
+        let runs = Work::Script(script.clone());
+        let services = self.documents.services().filter(|service| service.work == runs);
         let services = services.map(|service| service.service.clone()).collect();
         let document = listed.release.clone();
         Some(ScriptDetail { summary: self.script_summary(script, listed)?, document, services })
@@ -142,6 +143,7 @@ impl Core {
             online: edge.online,
             heard_ts: edge.heard_ts,
             mode: status.mode,
+            profile: edge.inventory.as_ref().map(|inventory| inventory.profile),
             session: status.meta.session.clone(),
             services: status.services,
             apps_loaded: status.apps_loaded,
@@ -171,6 +173,6 @@ pub(crate) fn service_view(service: &ServiceDocument) -> ServiceView {
         let running = Running { events: run.events.clone(), trigger: run.trigger, started: on.ver.n };
         Some((edge.clone(), running))
     });
-    let (on, script) = (running.collect(), service.script.clone());
-    ServiceView { service: service.service.clone(), script, on }
+    let (on, work) = (running.collect(), service.work.clone());
+    ServiceView { service: service.service.clone(), work, on }
 }

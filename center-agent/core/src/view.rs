@@ -9,12 +9,14 @@ use flotilla_schemas::countermeasure::{By, Measure};
 use flotilla_schemas::desired::{Item, Slot, Trigger};
 use flotilla_schemas::fault::{How, Kind};
 use flotilla_schemas::release::{Release, ScriptRelease};
-use flotilla_schemas::report::{AppRow, AppState, CenterStatus, Inventory, Mode, Status};
+use flotilla_schemas::report::{AppRow, AppState, CenterStatus, Inventory, Mode, Profile, Status};
 use flotilla_schemas::sign::PublicKey;
 use flotilla_schemas::{
     AppId, CenterId, Digest, EdgeId, EventsId, FaultId, KeyId, MakerId, ScriptId, ServiceId, SessionId,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::service::Work;
 
 /// An app of the catalog, in a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,8 +112,9 @@ pub struct ScriptDetail {
 pub struct ServiceView {
     /// The service.
     pub service: ServiceId,
-    /// The script that it runs.
-    pub script: ScriptId,
+    /// What it runs: `script` or `app`.
+    #[serde(flatten)]
+    pub work: Work,
     /// The edges on which it was started and not stopped since.
     pub on: BTreeMap<EdgeId, Running>,
 }
@@ -119,8 +122,9 @@ pub struct ServiceView {
 /// How a service runs on one edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
-    /// With which event list.
-    pub events: EventsId,
+    /// With which event list; none where an app runs by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsId>,
     /// When.
     pub trigger: Trigger,
     /// The number of the document that started it; grows with each start.
@@ -138,6 +142,9 @@ pub struct EdgeSummary {
     pub heard_ts: i64,
     /// What it is at.
     pub mode: Mode,
+    /// What it can do; none until it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// The agent's run.
     pub session: SessionId,
     /// How many services it has.

@@ -26,7 +26,7 @@ pub use center_core::view::{
     AppDetail, AppSummary, Distribution, EdgeDetail, EdgeSummary, FaultView, Running, ScriptDetail,
     ScriptSummary, ServiceView, StatusView,
 };
-pub use center_core::{Published, ServiceStart, ServiceStop};
+pub use center_core::{Published, ServiceStart, ServiceStop, Work};
 
 use flotilla_schemas::journal::{Lane, Record};
 use flotilla_schemas::{Digest, EdgeId, EpochId};

@@ -19,7 +19,7 @@ use crate::lab::{Edge, Lab, app, names, until};
 
 fn start(edges: &[&str]) -> ServiceStart {
     let edges = edges.iter().map(|edge| edge.parse().unwrap()).collect();
-    ServiceStart { script: None, edges, events: None, trigger: Trigger::EveryMs(5000) }
+    ServiceStart { script: None, app: None, edges, events: None, trigger: Some(Trigger::EveryMs(5000)) }
 }
 
 fn to(edge: &Edge, rest: ToTopic) -> Topic {

@@ -223,6 +223,7 @@ pub fn app(name: &str) -> App {
         hardware: None,
         soak_s: 0,
         faults: Default::default(),
+        run: None,
         grants,
         limits: AppLimits::default(),
     };

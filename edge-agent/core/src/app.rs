@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_schemas::app::Residence;
+use flotilla_schemas::fault::kind;
 use flotilla_schemas::release::Release;
 use flotilla_schemas::{AppId, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
 use crate::effect::{Code, Effect};
-use crate::input::Config;
+use crate::input::{Config, Failure};
 
 /// The most programs that may stand for one another in a row.
 const REPLACEMENTS_MAX: usize = 8;
@@ -37,6 +38,10 @@ pub(crate) struct App {
     pub downloads: u64,
     /// Its code is on its way for a run.
     pub fetching: bool,
+    /// What it takes while it is in memory.
+    pub memory_bytes: u64,
+    /// The last call of it: the greater, the later.
+    pub called: u64,
 }
 
 /// What is kept of an app.
@@ -53,18 +58,33 @@ impl App {
     pub fn is_busy(&self) -> bool {
         self.loading.is_some() || self.calling.is_some()
     }
+
+    /// Whether it takes memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.loaded.is_some() || self.loading.is_some()
+    }
 }
 
 /// What of a release runs here: machine code for this runtime, or the component where the edge compiles.
-pub(crate) fn code(config: &Config, release: &Release) -> Result<Code, String> {
+pub(crate) fn code(config: &Config, release: &Release) -> Result<Code, Failure> {
     if let Some(machine) = release.machine.get(&config.runtime) {
         return Ok(Code::Machine(machine.clone()));
     }
     if config.compiles {
         return Ok(Code::Wasm(release.wasm.clone()));
     }
-    let (app, version) = (release.app(), release.manifest.version);
-    Err(format!("{app} {version} has no machine code for {}; publish it for this runtime", config.runtime))
+    let (app, version, runtime) = (release.app(), release.manifest.version, &config.runtime);
+    let target = runtime.split('/').nth(1).unwrap_or(runtime);
+    let text = format!(
+        "{app} {version} has no machine code for {runtime}; publish its next version also with --target {target}, \
+         by a flotilla of this edge's version"
+    );
+    Err(Failure::new(kind::RUNTIME, text))
+}
+
+/// Whether its code stays where it was brought for as long as it is installed: on a disk, unless it is transient.
+pub(crate) fn is_kept(config: &Config, release: &Release) -> bool {
+    config.profile.disk && !is_transient(release)
 }
 
 /// Whether it is deleted after each run.
@@ -109,6 +129,19 @@ impl Core {
         for app in apps {
             self.app(app).downloads += 1;
         }
+    }
+
+    /// The code of a release that can run here at all: there is some, and it is not larger than all memory for apps.
+    pub(crate) fn fits(&self, release: &Release) -> Result<Code, Failure> {
+        let code = code(&self.config, release)?;
+        let (needs, max) = (self.memory_of(release), self.config.profile.memory_bytes_max);
+        let Some(max) = max.filter(|max| needs > *max) else { return Ok(code) };
+        let (app, version) = (release.app(), release.manifest.version);
+        let text = format!(
+            "{app} {version} needs {needs} bytes of code and memory, more than the {max} that this edge gives its \
+             apps; start the edge with a greater --memory-mib, or publish it with a smaller limits.memory_bytes"
+        );
+        Err(Failure::new(kind::TOO_LARGE, text))
     }
 
     /// Takes an app out of memory: at once, or when what is under way with it has ended.

@@ -1,9 +1,10 @@
 //! The core's state, its birth from what was kept, and the order in which one input is worked through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::desired::{Item, Slot, Wanted};
+use flotilla_schemas::fault::Kind;
 use flotilla_schemas::release::Catalog;
 use flotilla_schemas::report::Mode;
 use flotilla_schemas::sign::Keys;
@@ -56,6 +57,10 @@ pub struct Core {
     pub(crate) policy: Countermeasures,
     pub(crate) services: BTreeMap<ServiceId, ServiceState>,
     pub(crate) apps: BTreeMap<AppId, App>,
+    /// Who waits for memory, the first first.
+    pub(crate) turns: VecDeque<ServiceId>,
+    /// Apps that are wanted and cannot run here, with why.
+    pub(crate) unfit: BTreeSet<(AppId, Kind)>,
     pub(crate) downloads: Downloads,
     pub(crate) faults: BTreeMap<FaultId, OpenFault>,
     pub(crate) cured: Vec<Cured>,
@@ -88,6 +93,8 @@ impl Core {
             policy: Countermeasures::standard(),
             services: BTreeMap::new(),
             apps: BTreeMap::new(),
+            turns: VecDeque::new(),
+            unfit: BTreeSet::new(),
             downloads: Downloads::default(),
             faults: BTreeMap::new(),
             cured: Vec::new(),
@@ -144,6 +151,7 @@ impl Core {
             }
         }
         self.reopen_services();
+        self.drop_faults();
         self.reboot_faults();
         self.reboot_equipment();
         let (wall, agent) = (self.now.clock_ok, self.config.agent.clone());

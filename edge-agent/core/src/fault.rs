@@ -201,7 +201,7 @@ impl Core {
 
     /// A center says what to do.
     pub(crate) fn answered(&mut self, answer: Answer) {
-        if answer.edge != self.config.edge {
+        if answer.edge != self.config.edge || !self.treats_faults() {
             return;
         }
         let due = |open: &OpenFault| open.phase == Phase::Pending && open.fault.attempt == answer.attempt;
@@ -220,6 +220,9 @@ impl Core {
 
     /// Faults that nobody answered in time are decided here, by the last list.
     pub(crate) fn faults_due(&mut self) {
+        if !self.treats_faults() {
+            return;
+        }
         let now = self.now.mono_ms;
         let overdue =
             |open: &OpenFault| open.phase == Phase::Pending && open.decide_at.is_some_and(|at| at <= now);
@@ -331,8 +334,17 @@ impl Core {
     /// A fault of the edge itself, about which only a person can do something.
     fn system_fault(&mut self, failure: Failure) {
         if self.fault_of_system(failure.kind.as_str()).is_none() {
-            let id = self.opened(None, AppId::system(), failure, None, None);
+            self.own_fault(AppId::system(), failure);
+        }
+    }
+
+    /// A fault outside of any run.
+    pub(crate) fn own_fault(&mut self, app: AppId, failure: Failure) {
+        if self.treats_faults() {
+            let id = self.opened(None, app, failure, None, None);
             self.ask(&id);
+        } else {
+            self.record_failure(None, &app, failure, None);
         }
     }
 

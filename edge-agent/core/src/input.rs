@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_schemas::fault::Kind;
+use flotilla_schemas::report::Profile;
 use flotilla_schemas::sign::{PublicKey, Signature};
 use flotilla_schemas::{AppId, Digest, EdgeId, PointId, ServiceId, SessionId, Topic, Value};
 
@@ -19,6 +20,8 @@ pub struct Config {
     pub key: PublicKey,
     /// This run of the agent.
     pub session: SessionId,
+    /// What it can do; what the program was built without, it cannot.
+    pub profile: Profile,
     /// The kind of processor: `x86_64`.
     pub arch: String,
     /// The sandbox's runtime: what machine code must match.

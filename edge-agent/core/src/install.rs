@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_schemas::desired::Service;
-use flotilla_schemas::{Digest, ServiceId};
+use flotilla_schemas::desired::{Service, Work};
+use flotilla_schemas::{AppId, Digest, ServiceId};
 
 use crate::core::Core;
 use crate::effect::Effect;
+use crate::input::Failure;
 use crate::service::{Installed, Opened};
 
 impl Core {
@@ -17,18 +18,32 @@ impl Core {
         };
         let due: Vec<(ServiceId, Service)> =
             self.services.iter().filter_map(|(id, service)| Some((id.clone(), open(service)?))).collect();
+        let mut unfit = BTreeMap::new();
         for (id, wanted) in due {
-            let waits = match self.install(&id, &wanted) {
+            let waits = match self.install(&id, &wanted, &mut unfit) {
                 Ok(()) => String::new(),
                 Err(waits) => waits,
             };
             self.service(id).waits = waits;
         }
+        self.report_unfit(unfit);
     }
 
-    /// One step towards the wanted service being current; in words what it waits for.
-    fn install(&mut self, id: &ServiceId, wanted: &Service) -> Result<(), String> {
+    /// One step towards the wanted service being current; in words what it waits for. Apps that cannot run here are
+    /// added to `unfit`.
+    fn install(
+        &mut self,
+        id: &ServiceId,
+        wanted: &Service,
+        unfit: &mut BTreeMap<AppId, Failure>,
+    ) -> Result<(), String> {
         let (installed, opened) = self.documents(wanted)?;
+        let cannot = self.unfit(&opened)?;
+        if let Some(failure) = cannot.values().next() {
+            let waits = failure.message.clone();
+            unfit.extend(cannot);
+            return Err(waits);
+        }
         let artifacts = opened.artifacts(&self.config)?;
         let missing = artifacts.iter().filter(|artifact| !self.fetch(artifact)).count();
         if missing > 0 {
@@ -37,13 +52,13 @@ impl Core {
         if self.service(id.clone()).run.is_some() {
             return Err("the run under way".to_owned());
         }
-        let version = opened.script.version.to_string();
+        let version = opened.version();
         let now_ms = self.now.mono_ms;
         let service = self.service(id.clone());
         service.set_current(installed, opened, now_ms);
         service.held = None;
         self.keep_service(id);
-        self.record_event("installed", [("service", id.as_str().into()), ("script-version", version.into())]);
+        self.record_event("installed", [("service", id.as_str().into()), ("version", version.into())]);
         self.retry_faults(id);
         self.sweep();
         self.reports.inventory_soon();
@@ -52,7 +67,10 @@ impl Core {
 
     /// The signed documents of a wanted service, verified.
     fn documents(&mut self, wanted: &Service) -> Result<(Installed, Opened), String> {
-        let script = self.script_release(wanted.release)?;
+        let script = match &wanted.work {
+            Work::Script { release, .. } => Some((*release, self.script_release(*release)?)),
+            Work::App(_) => None,
+        };
         let mut apps = BTreeMap::new();
         for (app, digest) in &wanted.apps {
             let release = self.release(*digest)?;
@@ -61,14 +79,16 @@ impl Core {
             }
             apps.insert(app.clone(), (*digest, release));
         }
+        let (release, script) = script.unzip();
         let opened = Opened { service: wanted.clone(), script, apps };
         let lacking = || "the catalog has changed".to_owned();
         let catalog = self.catalog.as_ref().ok_or_else(lacking)?;
         let signed = |digest: &Digest| catalog.releases.get(digest).cloned().ok_or_else(lacking);
         let apps = wanted.apps.iter().map(|(app, digest)| Ok((app.clone(), signed(digest)?)));
+        let script = release.map(|release| catalog.scripts.get(&release).cloned().ok_or_else(lacking));
         let installed = Installed {
             service: wanted.clone(),
-            script: catalog.scripts.get(&wanted.release).cloned().ok_or_else(lacking)?,
+            script: script.transpose()?,
             apps: apps.collect::<Result<_, String>>()?,
         };
         Ok((installed, opened))
@@ -90,7 +110,7 @@ impl Core {
                 opened.artifacts(&self.config).unwrap_or_default().iter().map(|artifact| artifact.digest),
             );
         }
-        keep.extend(self.transient_in_use());
+        keep.extend(self.fetched_in_use());
         self.give_up_downloads(&keep);
         self.effect(Effect::Sweep(keep.into_iter().collect()));
     }

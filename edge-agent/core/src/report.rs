@@ -173,13 +173,14 @@ impl Core {
             let version = release.manifest.version.to_string();
             (app.clone(), InstalledApp { version, release: *digest })
         });
-        let services = self.services.iter().filter_map(|(id, service)| {
-            Some((id.clone(), service.opened.as_ref()?.script.version.to_string()))
-        });
+        let services = self
+            .services
+            .iter()
+            .filter_map(|(id, service)| Some((id.clone(), service.opened.as_ref()?.version())));
         let (apps, services) = (apps.collect(), services.collect());
         let (arch, runtime) = (self.config.arch.clone(), self.config.runtime.clone());
-        let inventory =
-            Inventory { meta: self.meta(), apps, services, arch, runtime, agent: self.config.agent.clone() };
+        let (profile, agent) = (self.config.profile, self.config.agent.clone());
+        let inventory = Inventory { meta: self.meta(), apps, services, profile, arch, runtime, agent };
         self.publish(self.own(EdgeTopic::Inventory), &inventory, Send::State);
     }
 

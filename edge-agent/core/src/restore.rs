@@ -50,6 +50,8 @@ impl Core {
         let app = &fault.app;
         match measure {
             Measure::Tell => return false,
+            // An app that cannot run here at all is in no run that could be restored.
+            _ if fault.service.is_none() && !app.is_system() => return false,
             // The edge itself cannot be put away, only its apps.
             Measure::Quarantine if app.is_system() => return false,
             Measure::Restart => self.unload(app),
@@ -72,7 +74,7 @@ impl Core {
         let service = fault.service.as_ref().and_then(|id| self.services.get(id));
         let Some(opened) = service.and_then(|service| service.opened.clone()) else { return };
         let files = if fault.app.is_system() {
-            opened.script_files().map(Vec::from).unwrap_or_default()
+            opened.script_files().ok().flatten().map(Vec::from).unwrap_or_default()
         } else {
             let release = opened.apps.get(&fault.app).map(|(_, release)| code(&self.config, release));
             release.into_iter().flatten().map(|code| code.artifact().clone()).collect()

@@ -1,4 +1,5 @@
-//! Runs: a service's script is read afresh, planned as a whole, and its operations are called in order.
+//! Runs: a service's script is read afresh, planned as a whole, and its operations are called in order; or the one
+//! operation is called that an app declares for itself.
 //!
 //! Nothing is called before the whole plan holds, and nothing is called that the plan does not name. A run that
 //! fails is over; the service is held until its fault was treated, and then it is run again from the beginning.
@@ -10,13 +11,13 @@ use flotilla_schemas::desired::Trigger;
 use flotilla_schemas::fault::{How, kind};
 use flotilla_schemas::journal::Lane;
 use flotilla_schemas::release::Release;
-use flotilla_schemas::{AppId, Digest, ServiceId, Value};
-use flotilla_script::{Call, Definition, EventList, PlanError, Script, Step};
+use flotilla_schemas::{AppId, Artifact, Digest, ServiceId, Value};
 
-use crate::app::{code, is_transient};
+use crate::app::{code, is_kept, is_transient};
 use crate::core::Core;
 use crate::effect::{Code, Effect};
 use crate::input::{Failure, ScriptFiles};
+use crate::plan::{Call, plan};
 use crate::service::ServiceState;
 
 /// A run of a service.
@@ -29,18 +30,20 @@ pub(crate) struct Run {
     calls: u64,
     /// Apps that it used: the transient ones among them go with it.
     apps: BTreeSet<AppId>,
+    /// It waits for something, and while it does it holds no app in memory.
+    waits: bool,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// The script's files are being read.
     Reading,
-    /// These steps are left; the first is next.
-    Ready(std::vec::IntoIter<Step>),
-    /// The first of the steps that are left waits for its app to be loaded.
-    Loading(std::vec::IntoIter<Step>, u64),
-    /// A call is under way, at this place; these steps are left.
-    Calling(std::vec::IntoIter<Step>, u64, String),
+    /// These calls are left; the first is next.
+    Ready(std::vec::IntoIter<Call>),
+    /// The first of the calls that are left waits for its app to be loaded.
+    Loading(std::vec::IntoIter<Call>, u64),
+    /// A call is under way, at this place of the script; these calls are left.
+    Calling(std::vec::IntoIter<Call>, u64, Option<String>),
 }
 
 impl Run {
@@ -51,6 +54,16 @@ impl Run {
     fn is_loading(&self, load: u64) -> bool {
         matches!(self.phase, Phase::Loading(_, id) if id == load)
     }
+
+    /// Whether it is under way with this app, so that the app is to stay in memory.
+    pub fn holds(&self, app: &AppId) -> bool {
+        !self.waits && self.apps.contains(app)
+    }
+
+    /// Whether it is under way with an app.
+    pub fn is_moving(&self) -> bool {
+        !self.waits && !self.apps.is_empty()
+    }
 }
 
 impl Core {
@@ -59,6 +72,13 @@ impl Core {
         for id in ids {
             self.start_if_due(&id);
             self.continue_run(&id);
+        }
+        // Whoever ended above may have made room for one that was looked at before.
+        while let Some(first) = self.turns.front().cloned() {
+            self.continue_run(&first);
+            if self.turns.front() == Some(&first) {
+                return;
+            }
         }
     }
 
@@ -82,7 +102,7 @@ impl Core {
                 return;
             }
         };
-        let missing = files.iter().filter(|file| !self.fetch(file)).count();
+        let missing = files.iter().flatten().filter(|file| !self.fetch(file)).count();
         let service = self.service(id.clone());
         service.fetching = missing > 0;
         if missing > 0 {
@@ -91,10 +111,22 @@ impl Core {
         }
         service.due = None;
         service.waits.clear();
-        let run = self.next_effect();
-        let (phase, apps) = (Phase::Reading, BTreeSet::new());
-        self.service(id.clone()).run = Some(Run { id: run, began_ms: now, phase, calls: 0, apps });
-        self.effect(Effect::ReadScript { service: id.clone(), run, files });
+        self.begin_run(id, files);
+    }
+
+    /// A script is read first; an app's own operation is called at once.
+    fn begin_run(&mut self, id: &ServiceId, files: Option<[Artifact; 3]>) {
+        let (run, began_ms) = (self.next_effect(), self.now.mono_ms);
+        let own = self.services.get(id).and_then(|service| service.opened.as_ref()?.own_call());
+        let phase = match &files {
+            Some(_) => Phase::Reading,
+            None => Phase::Ready(own.into_iter().collect::<Vec<_>>().into_iter()),
+        };
+        let run_ = Run { id: run, began_ms, phase, calls: 0, apps: BTreeSet::new(), waits: false };
+        self.service(id.clone()).run = Some(run_);
+        if let Some(files) = files {
+            self.effect(Effect::ReadScript { service: id.clone(), run, files });
+        }
     }
 
     pub(crate) fn script_read(&mut self, id: &ServiceId, run: u64, files: Result<ScriptFiles, Failure>) {
@@ -103,7 +135,7 @@ impl Core {
             return;
         }
         match files.and_then(|files| plan(&files)) {
-            Ok(steps) => self.set_phase(id, Phase::Ready(steps.into_iter())),
+            Ok(calls) => self.set_phase(id, Phase::Ready(calls.into_iter())),
             Err(failure) => self.run_failed(id, AppId::system(), failure, None),
         }
     }
@@ -116,28 +148,24 @@ impl Core {
 
     /// Goes on with a run that waits for nothing but its turn.
     fn continue_run(&mut self, id: &ServiceId) {
-        let Some(Run { phase: Phase::Ready(steps), .. }) = &mut self.service(id.clone()).run else { return };
-        let mut steps = std::mem::take(steps);
-        loop {
-            let Some(step) = steps.as_slice().first().cloned() else { return self.run_ended(id) };
-            let Some(call) = step.call.clone() else {
-                steps.next();
-                continue;
-            };
-            let phase = match self.prepare(id, &call) {
-                Prepared::Loaded(app) => {
-                    steps.next();
-                    self.call(id, app, call, &step, steps)
-                }
-                Prepared::Loading(load) => Phase::Loading(steps, load),
-                Prepared::Waits => Phase::Ready(steps),
-                Prepared::Failed(app, failure) => {
-                    return self.run_failed(id, app, failure, Some(place(&step)));
-                }
-                Prepared::Quarantined(app) => return self.run_blocked(id, &app),
-            };
-            return self.set_phase(id, phase);
+        let Some(Run { phase: Phase::Ready(calls), .. }) = &mut self.service(id.clone()).run else { return };
+        let mut calls = std::mem::take(calls);
+        let Some(call) = calls.as_slice().first().cloned() else { return self.run_ended(id) };
+        let prepared = self.prepare(id, &call);
+        if let Some(run) = &mut self.service(id.clone()).run {
+            run.waits = matches!(prepared, Prepared::Waits);
         }
+        let phase = match prepared {
+            Prepared::Loaded(app) => {
+                calls.next();
+                self.call(id, app, call, calls)
+            }
+            Prepared::Loading(load) => Phase::Loading(calls, load),
+            Prepared::Waits => Phase::Ready(calls),
+            Prepared::Failed(app, failure) => return self.run_failed(id, app, failure, call.place),
+            Prepared::Quarantined(app) => return self.run_blocked(id, &app),
+        };
+        self.set_phase(id, phase);
     }
 
     /// Brings the app of a call into memory, one step at a time.
@@ -156,10 +184,11 @@ impl Core {
             return Prepared::Waits;
         }
         if state.loaded == Some(digest) {
-            return Prepared::Loaded(app);
+            let may = self.may_go_on(id, &app, &release);
+            return if may { Prepared::Loaded(app) } else { Prepared::Waits };
         }
-        match code(&self.config, &release) {
-            Err(error) => Prepared::Failed(app, Failure::new(kind::RUNTIME, error)),
+        match self.fits(&release) {
+            Err(failure) => Prepared::Failed(app, failure),
             Ok(code) => self.bring(id, app, digest, &release, code),
         }
     }
@@ -173,37 +202,37 @@ impl Core {
         code: Code,
     ) -> Prepared {
         if !self.fetch(code.artifact()) {
+            self.leave_turn(id);
             self.app(app.clone()).fetching = true;
             self.service(id.clone()).waits = format!("{app} is on its way");
             return Prepared::Waits;
         }
+        if !self.take_turn(id, &app, release) {
+            return Prepared::Waits;
+        }
         self.service(id.clone()).waits.clear();
         let load = self.next_effect();
+        let memory_bytes = self.memory_of(release);
         let state = self.app(app.clone());
         state.fetching = false;
-        (state.loaded, state.loading) = (None, Some((load, digest)));
+        (state.loaded, state.loading, state.memory_bytes) = (None, Some((load, digest)), memory_bytes);
         let (grants, limits) = (release.manifest.grants.clone(), release.manifest.limits.clone());
         self.effect(Effect::Load { load, app, code, grants, limits });
         Prepared::Loading(load)
     }
 
-    fn call(
-        &mut self,
-        id: &ServiceId,
-        app: AppId,
-        call: Call,
-        step: &Step,
-        left: std::vec::IntoIter<Step>,
-    ) -> Phase {
+    fn call(&mut self, id: &ServiceId, app: AppId, call: Call, left: std::vec::IntoIter<Call>) -> Phase {
         let number = self.next_effect();
         let state = self.app(app.clone());
-        (state.calling, state.events, state.let_down) = (Some(number), 0, None);
+        (state.calling, state.called) = (Some(number), number);
+        (state.events, state.let_down) = (0, None);
         if let Some(run) = &mut self.service(id.clone()).run {
             run.calls += 1;
             run.apps.insert(app.clone());
         }
-        self.effect(Effect::Call { call: number, app, operation: call.operation, args: call.args });
-        Phase::Calling(left, number, place(step))
+        let Call { operation, args, place, .. } = call;
+        self.effect(Effect::Call { call: number, app, operation, args });
+        Phase::Calling(left, number, place)
     }
 
     pub(crate) fn loaded(&mut self, id: &AppId, load: u64, result: Result<(), Failure>) {
@@ -218,8 +247,8 @@ impl Core {
         }
         let waiting = self.services.iter_mut().find_map(|(service, state)| {
             let run = state.run.as_mut().filter(|run| run.is_loading(load))?;
-            let Phase::Loading(steps, _) = &mut run.phase else { return None };
-            run.phase = Phase::Ready(std::mem::take(steps));
+            let Phase::Loading(calls, _) = &mut run.phase else { return None };
+            run.phase = Phase::Ready(std::mem::take(calls));
             run.apps.insert(id.clone());
             Some(service.clone())
         });
@@ -240,28 +269,20 @@ impl Core {
         }
         let running = self.services.iter_mut().find_map(|(service, state)| {
             let run = state.run.as_mut().filter(|run| run.is_calling(call))?;
-            let Phase::Calling(steps, _, place) = &mut run.phase else { return None };
+            let Phase::Calling(calls, _, place) = &mut run.phase else { return None };
             let place = std::mem::take(place);
-            run.phase = Phase::Ready(std::mem::take(steps));
+            run.phase = Phase::Ready(std::mem::take(calls));
             Some((service.clone(), place))
         });
         if let (Some((service, place)), Err(failure)) = (running, result) {
-            self.run_failed(&service, id, failure, Some(place));
+            self.run_failed(&service, id, failure, place);
         }
     }
 
     fn run_ended(&mut self, id: &ServiceId) {
         let Some(run) = self.end_run(id) else { return };
         let now = self.now.mono_ms;
-        let service = self.service(id.clone());
-        service.waits.clear();
-        service.due = service.next_due(run.began_ms, now);
-        let once =
-            service.opened.as_ref().map(|o| &o.service).filter(|service| service.trigger == Trigger::Once);
-        if let Some(started) = once.map(|service| service.started) {
-            service.kept.ran = started;
-            self.keep_service(id);
-        }
+        self.schedule_next(id, run.began_ms);
         let fields = [
             ("service", Value::from(id.as_str())),
             ("calls", run.calls.into()),
@@ -272,6 +293,20 @@ impl Core {
         self.close_faults(id, How::Cured);
     }
 
+    /// The run that began then is done with: when the next one is due.
+    fn schedule_next(&mut self, id: &ServiceId, began_ms: u64) {
+        let now = self.now.mono_ms;
+        let service = self.service(id.clone());
+        service.waits.clear();
+        service.due = service.next_due(began_ms, now);
+        let once =
+            service.opened.as_ref().map(|o| &o.service).filter(|service| service.trigger == Trigger::Once);
+        if let Some(started) = once.map(|service| service.started) {
+            service.kept.ran = started;
+            self.keep_service(id);
+        }
+    }
+
     /// An app of the run is in quarantine: nothing runs until a person releases it.
     fn run_blocked(&mut self, id: &ServiceId, app: &AppId) {
         self.end_run(id);
@@ -279,13 +314,20 @@ impl Core {
     }
 
     fn run_failed(&mut self, id: &ServiceId, app: AppId, failure: Failure, place: Option<String>) {
-        self.end_run(id);
-        self.failed(id, app, failure, place);
+        let run = self.end_run(id);
+        if self.treats_faults() {
+            return self.failed(id, app, failure, place);
+        }
+        self.record_failure(Some(id), &app, failure, place);
+        if let Some(run) = run {
+            self.schedule_next(id, run.began_ms);
+        }
     }
 
     /// The run is over, however it went: its transient apps leave memory and disk.
     fn end_run(&mut self, id: &ServiceId) -> Option<Run> {
         let run = self.service(id.clone()).run.take()?;
+        self.leave_turn(id);
         for app in &run.apps {
             self.end_transient(id, app);
         }
@@ -309,15 +351,13 @@ impl Core {
         }
     }
 
-    /// The code of transient apps that a run needs now.
-    pub(crate) fn transient_in_use(&self) -> Vec<Digest> {
+    /// The code that a run needs now and that is not kept beyond it.
+    pub(crate) fn fetched_in_use(&self) -> Vec<Digest> {
         let running = self.services.values().filter(|service| service.run.is_some());
         let releases =
             running.filter_map(|service| service.opened.as_ref()).flat_map(|opened| opened.apps.values());
-        let transient = releases.filter(|(_, release)| is_transient(release));
-        transient
-            .filter_map(|(_, release)| Some(code(&self.config, release).ok()?.artifact().digest))
-            .collect()
+        let fetched = releases.filter(|(_, release)| !is_kept(&self.config, release));
+        fetched.filter_map(|(_, release)| Some(code(&self.config, release).ok()?.artifact().digest)).collect()
     }
 }
 
@@ -327,20 +367,4 @@ enum Prepared {
     Waits,
     Failed(AppId, Failure),
     Quarantined(AppId),
-}
-
-fn place(step: &Step) -> String {
-    format!("{}:{} {}", step.line, step.col, step.event)
-}
-
-/// The whole walk of a script, checked against its definition and resolved by its event list.
-fn plan(files: &ScriptFiles) -> Result<Vec<Step>, Failure> {
-    let invalid = |error: flotilla_script::Diagnostics| Failure::new(kind::SCRIPT_INVALID, error.to_string());
-    let definition = Definition::parse("definition.dtd", &files.definition).map_err(invalid)?;
-    let events = EventList::parse("events.json", &files.events).map_err(invalid)?;
-    let script = Script::parse("script.xml", &files.text, &definition).map_err(invalid)?;
-    script.plan(&events).map_err(|error| match error {
-        PlanError::Unmapped(error) => Failure::new(kind::SCRIPT_UNMAPPED, error.to_string()),
-        PlanError::Invalid(error) => Failure::new(kind::SCRIPT_INVALID, error.to_string()),
-    })
 }

@@ -7,16 +7,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flotilla_schemas::desired::{EVERY_MS_MIN, Service, Trigger};
+use flotilla_schemas::desired::{EVERY_MS_MIN, Service, Trigger, Work};
 use flotilla_schemas::fault::How;
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::{Keys, Signed};
 use flotilla_schemas::{AppId, Artifact, Digest, FaultId, ServiceId};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{code, is_transient};
+use crate::app::{code, is_kept};
 use crate::core::Core;
 use crate::input::Config;
+use crate::plan::Call;
 use crate::run::Run;
 
 /// A service of this edge.
@@ -53,7 +54,9 @@ pub(crate) struct Kept {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Installed {
     pub service: Service,
-    pub script: Signed<ScriptRelease>,
+    /// None where an app runs by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Signed<ScriptRelease>>,
     pub apps: BTreeMap<AppId, Signed<Release>>,
 }
 
@@ -61,7 +64,7 @@ pub(crate) struct Installed {
 #[derive(Debug, Clone)]
 pub(crate) struct Opened {
     pub service: Service,
-    pub script: Arc<ScriptRelease>,
+    pub script: Option<Arc<ScriptRelease>>,
     pub apps: BTreeMap<AppId, (Digest, Arc<Release>)>,
 }
 
@@ -69,7 +72,8 @@ impl Installed {
     /// Verifies the documents.
     pub fn open(&self, publishers: &Keys) -> Result<Opened, String> {
         let refused = |error| format!("what is installed is refused: {error}");
-        let script = Arc::new(self.script.open(publishers).map_err(refused)?);
+        let script = self.script.as_ref().map(|script| script.open(publishers)).transpose();
+        let script = script.map_err(refused)?.map(Arc::new);
         let open = |(app, signed): (&AppId, &Signed<Release>)| {
             Ok((app.clone(), (signed.digest(), Arc::new(signed.open(publishers).map_err(refused)?))))
         };
@@ -79,22 +83,39 @@ impl Installed {
 }
 
 impl Opened {
-    /// Definition, event list and script.
-    pub fn script_files(&self) -> Result<[Artifact; 3], String> {
-        let events = self.script.events.get(&self.service.events).ok_or_else(|| {
-            format!(
-                "{} {} has no event list {}",
-                self.script.script, self.script.version, self.service.events
-            )
-        })?;
-        Ok([self.script.definition.clone(), events.clone(), self.script.text.clone()])
+    /// Definition, event list and script; none where an app runs by itself.
+    pub fn script_files(&self) -> Result<Option<[Artifact; 3]>, String> {
+        let (Work::Script { events, .. }, Some(script)) = (&self.service.work, &self.script) else {
+            return Ok(None);
+        };
+        let list = script.events.get(events);
+        let list =
+            list.ok_or_else(|| format!("{} {} has no event list {events}", script.script, script.version))?;
+        Ok(Some([script.definition.clone(), list.clone(), script.text.clone()]))
     }
 
-    /// All that is on disk for as long as it is installed: the script's files and the code of resident apps.
+    /// The call that an app declares for itself, where the service is to make it.
+    pub fn own_call(&self) -> Option<Call> {
+        let Work::App(app) = &self.service.work else { return None };
+        let own = self.apps.get(app)?.1.manifest.run.clone()?;
+        Some(Call { app: app.clone(), operation: own.operation, args: own.args, place: None })
+    }
+
+    /// The version of what drives it: of its script, or of the app that runs by itself.
+    pub fn version(&self) -> String {
+        let app = match &self.service.work {
+            Work::App(app) => self.apps.get(app).map(|(_, release)| release.manifest.version),
+            Work::Script { .. } => None,
+        };
+        let version = self.script.as_ref().map(|script| script.version).or(app);
+        version.map(|version| version.to_string()).unwrap_or_default()
+    }
+
+    /// All that is there for as long as it is installed: the script's files and the code that is kept.
     pub fn artifacts(&self, config: &Config) -> Result<Vec<Artifact>, String> {
-        let mut artifacts = self.script_files()?.to_vec();
-        for (_, release) in self.apps.values().filter(|(_, release)| !is_transient(release)) {
-            artifacts.push(code(config, release)?.artifact().clone());
+        let mut artifacts: Vec<Artifact> = self.script_files()?.into_iter().flatten().collect();
+        for (_, release) in self.apps.values().filter(|(_, release)| is_kept(config, release)) {
+            artifacts.push(code(config, release).map_err(|failure| failure.message)?.artifact().clone());
         }
         Ok(artifacts)
     }
@@ -160,9 +181,11 @@ impl Core {
 
     /// At boot: what was current is verified and is due.
     pub(crate) fn reopen_services(&mut self) {
-        for service in self.services.values_mut() {
+        let mut services = std::mem::take(&mut self.services);
+        for service in services.values_mut() {
             let Some(installed) = &service.kept.current else { continue };
-            match installed.open(&self.publishers) {
+            let opened = installed.open(&self.publishers);
+            match opened.and_then(|opened| self.unfit(&opened).map(|_| opened)) {
                 Ok(opened) => {
                     service.opened = Some(opened);
                     service.due = service.first_due(self.now.mono_ms);
@@ -170,6 +193,7 @@ impl Core {
                 Err(error) => service.waits = error,
             }
         }
+        self.services = services;
     }
 
     /// A service that is gone takes its faults, its apps and its files with it.

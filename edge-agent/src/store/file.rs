@@ -8,7 +8,8 @@ use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, StorageError};
 
-use super::{Redb, StoreError};
+use super::StoreError;
+use super::disk::Redb;
 
 /// redb's page cache; an edge reads little, and each byte of it is resident memory.
 const CACHE_BYTES: usize = 1024 * 1024;

@@ -6,6 +6,7 @@ use edge_core::{Config, Core, Effect, Failure, Found, Health, Input, Persist, Sc
 use flotilla_schemas::digest::CHUNK_BYTES;
 use flotilla_schemas::fault::kind;
 use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Body, Lane, Record};
+use flotilla_schemas::report::Profile;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
 use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EpochId, PointId, Topic};
@@ -44,14 +45,16 @@ pub struct Edge {
     pub ill: BTreeMap<PointId, Failure>,
     /// How a device answers that is to be set; none if it does as it is told.
     pub refusal: Option<Failure>,
+    /// What it can do from its next start on.
+    pub profile: Profile,
     sessions: u64,
 }
 
 impl Edge {
-    pub fn new(id: &str, apps: BTreeMap<AppId, Model>, now: Now) -> Self {
+    pub fn new(id: &str, profile: Profile, apps: BTreeMap<AppId, Model>, now: Now) -> Self {
         let disk = Disk { epoch: format!("epoch-{id}"), ..Disk::default() };
         let id: EdgeId = id.parse().unwrap();
-        let core = boot(&id, &disk, 0, now);
+        let core = boot(&id, profile, &disk, 0, now);
         let (loaded, loads, answers) = (BTreeSet::new(), BTreeMap::new(), VecDeque::from([Input::Tick]));
         let (wake_at, connected, warnings, ill) = (Some(now.mono_ms), false, Vec::new(), BTreeMap::new());
         Self {
@@ -67,6 +70,7 @@ impl Edge {
             warnings,
             ill,
             refusal: None,
+            profile,
             sessions: 0,
         }
     }
@@ -87,7 +91,11 @@ impl Edge {
         self.connected = false;
         self.loaded.clear();
         self.answers = VecDeque::from([Input::Tick]);
-        self.core = boot(&self.id, &self.disk, self.sessions, now);
+        if !self.profile.disk {
+            let epoch = format!("epoch-{}-{}", self.id, self.sessions);
+            self.disk = Disk { epoch, ..Disk::default() };
+        }
+        self.core = boot(&self.id, self.profile, &self.disk, self.sessions, now);
     }
 
     pub fn connect(&mut self, broker: &mut Broker, now: Now) {
@@ -274,12 +282,13 @@ impl Edge {
     }
 }
 
-fn boot(id: &EdgeId, disk: &Disk, session: u64, now: Now) -> Core {
+fn boot(id: &EdgeId, profile: Profile, disk: &Disk, session: u64, now: Now) -> Core {
     let config = Config {
         fleet: fleet(),
         edge: id.clone(),
         key: key(id.as_str()).public(),
         session: format!("{id}-{session}").parse().unwrap(),
+        profile,
         arch: "x86_64".into(),
         runtime: RUNTIME.into(),
         compiles: false,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_schemas::app::{Grants, Interface, Limits, Manifest, Residence};
+use flotilla_schemas::app::{Grants, Interface, Limits, Manifest, OwnRun, Residence};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
 use flotilla_schemas::release::{Release, ScriptRelease};
@@ -52,6 +52,7 @@ impl Samples {
         residence: Residence,
         alternates: &[&str],
     ) -> Signed<Release> {
+        let own = if app == "meter" { "read-energy" } else { "read-room" };
         let code = format!("{app} {version} ").repeat(10_000);
         let machine = BTreeMap::from([(RUNTIME.to_owned(), self.file(code.as_bytes()))]);
         let manifest = Manifest {
@@ -63,6 +64,7 @@ impl Samples {
             hardware: None,
             soak_s: 0,
             faults: Default::default(),
+            run: Some(OwnRun { operation: own.into(), args: vec![], every_s: 2 }),
             grants: Grants::default(),
             limits: Limits::default(),
         };

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use center_core::{Answer, Refusal, Request, ServiceStart};
 use flotilla_schemas::app::Residence;
 use flotilla_schemas::desired::Trigger;
+use flotilla_schemas::report::Profile;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{AppId, Digest, EdgeId};
 
@@ -37,21 +38,28 @@ pub struct World {
 impl World {
     /// A center and edges `e1` to `e<n>`; on `e1` the first maker's air conditioner traps from its third reading on.
     pub fn new(edges: usize, weather: Weather) -> Self {
+        let first = |n| if n == 0 { Behaviour::TrapsFromReading(5) } else { Behaviour::Good };
+        let edges: Vec<_> = (0..edges).map(|n| (Profile::FULL, first(n))).collect();
+        Self::of(&edges, weather)
+    }
+
+    /// A center and edges `e1` and on with these profiles; so does the first maker's air conditioner behave on them.
+    pub fn of(edges: &[(Profile, Behaviour)], weather: Weather) -> Self {
         let now = Now::new(0, WALL_MS);
-        let edge = |n: usize| {
-            let north = if n == 1 { Behaviour::TrapsFromReading(5) } else { Behaviour::Good };
+        let edge = |(n, (profile, north)): (usize, &(Profile, Behaviour))| {
+            let (n, north) = (n + 1, *north);
             let models =
                 [("aircon-north", north), ("aircon-south", Behaviour::Good), ("meter", Behaviour::Good)];
             let models = models.map(|(app, behaviour)| (app.parse().unwrap(), Model::new(behaviour)));
             let id = format!("e{n}");
-            (id.parse().unwrap(), Edge::new(&id, models.into(), now))
+            (id.parse().unwrap(), Edge::new(&id, *profile, models.into(), now))
         };
         let (broker, center) = (Broker::new(weather), Center::new(now));
         Self {
             now_ms: 0,
             broker,
             center,
-            edges: (1..=edges).map(edge).collect(),
+            edges: edges.iter().enumerate().map(edge).collect(),
             samples: Samples::default(),
         }
     }
@@ -85,8 +93,8 @@ impl World {
         });
     }
 
-    /// Publishes everything and starts both services on all edges.
-    pub fn publish_and_start(&mut self) {
+    /// Publishes everything.
+    pub fn publish(&mut self) {
         let north = self.samples.app("aircon-north", "1.0.0", Residence::Resident, &["aircon-south"]);
         let south = self.samples.app("aircon-south", "1.0.0", Residence::Resident, &[]);
         let meter = self.samples.app("meter", "1.0.0", Residence::Transient, &[]);
@@ -99,6 +107,11 @@ impl World {
         self.ask(Request::PublishScript { release: cooling, apps: cooling_apps }).unwrap();
         self.ask(Request::PublishScript { release: metering, apps: metering_apps }).unwrap();
         self.ask(Request::SetCountermeasures(Samples::countermeasures())).unwrap();
+    }
+
+    /// Publishes everything and starts both services on all edges.
+    pub fn publish_and_start(&mut self) {
+        self.publish();
         self.start("air-conditioner", Some("aircon-large"), 2_000);
         self.start("meter", None, 5_000);
     }
@@ -107,8 +120,21 @@ impl World {
     pub fn start(&mut self, service: &str, events: Option<&str>, every_ms: u64) {
         let events = events.map(|list| list.parse().unwrap());
         let edges = self.edges.keys().cloned().collect();
-        let start = ServiceStart { script: None, edges, events, trigger: Trigger::EveryMs(every_ms) };
+        let start = ServiceStart {
+            script: None,
+            app: None,
+            edges,
+            events,
+            trigger: Some(Trigger::EveryMs(every_ms)),
+        };
         self.ask(Request::Start(service.parse().unwrap(), start)).unwrap();
+    }
+
+    /// Starts an app by itself on one edge, as often as it declares.
+    pub fn start_app(&mut self, service: &str, app: &str, edge: &str) -> Result<Answer, Refusal> {
+        let (app, edges) = (Some(app.parse().unwrap()), vec![edge.parse().unwrap()]);
+        let start = ServiceStart { script: None, app, edges, events: None, trigger: None };
+        self.ask(Request::Start(service.parse().unwrap(), start))
     }
 
     /// Asks the center what it answers at once, and lets what follows from it happen.

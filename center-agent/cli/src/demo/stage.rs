@@ -20,6 +20,9 @@ pub const FLEET: &str = "demo";
 /// The center's id.
 pub const CENTER: &str = "c1";
 
+/// The small gateway's id.
+const SMALL: &str = "e4";
+
 /// The parts of the demo and where they are.
 #[derive(Debug)]
 pub struct Stage {
@@ -76,10 +79,10 @@ impl Stage {
     pub fn start_edge(&mut self, edge: &EdgeId) -> Result<(), DemoError> {
         let (broker, equipment) = (self.broker.to_string(), format!("equipment/{edge}.toml"));
         let args = ["edge", "--id", edge.as_str(), "--fleet", "fleet/fleet.json", "--broker", &broker];
-        self.start(
-            edge.as_str(),
-            &[&args[..], &["--data", edge.as_str(), "--equipment", &equipment]].concat(),
-        )
+        let own = ["--data", edge.as_str(), "--equipment", &equipment];
+        let small: &[&str] =
+            if is_small(edge) { &["--without", "scripts,disk", "--memory-mib", "3"] } else { &[] };
+        self.start(edge.as_str(), &[&args[..], &own, small].concat())
     }
 
     fn start(&mut self, name: &str, args: &[&str]) -> Result<(), DemoError> {
@@ -109,6 +112,11 @@ impl Stage {
     pub fn close(self, keep: bool) -> Option<PathBuf> {
         keep.then(|| self.temp.keep())
     }
+}
+
+/// Whether an edge is a small gateway: no scripts, no disk, and memory for one of its apps at a time.
+pub fn is_small(edge: &EdgeId) -> bool {
+    edge.as_str() == SMALL
 }
 
 /// A port of the loopback interface that nobody uses at this moment.
