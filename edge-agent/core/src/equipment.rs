@@ -136,6 +136,9 @@ impl Core {
         if !failure.kind.is_in("equipment.*") {
             return;
         }
+        if !self.treats_faults() {
+            return self.record_failure(None, &app, failure, None);
+        }
         if let Some(app) = self.apps.get_mut(&app).filter(|app| app.calling.is_some()) {
             app.let_down = Some(format!("{point}: {}", failure.kind));
         }

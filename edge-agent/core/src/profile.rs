@@ -18,8 +18,10 @@ use crate::service::Opened;
 pub(crate) const NO_SCRIPTS: &str =
     "this edge runs no scripts; start an app by itself: flotilla service start NAME --app APP --on EDGE";
 
-/// What keeps an app from ever running here.
-const UNFIT: [&str; 2] = [kind::RUNTIME, kind::TOO_LARGE];
+/// Whether it keeps an app from ever running here.
+pub(crate) fn is_unfit(kind: &Kind) -> bool {
+    [kind::RUNTIME, kind::TOO_LARGE].contains(&kind.as_str())
+}
 
 /// What this program can do at most: every part that it was built with.
 pub const BUILT: Profile = Profile {
@@ -84,7 +86,7 @@ impl Core {
         let open: BTreeMap<(AppId, Kind), FaultId> = self
             .faults
             .iter()
-            .filter(|(_, open)| open.fault.service.is_none() && UNFIT.contains(&open.fault.kind.as_str()))
+            .filter(|(_, open)| open.fault.service.is_none() && is_unfit(&open.fault.kind))
             .map(|(id, open)| ((open.fault.app.clone(), open.fault.kind.clone()), id.clone()))
             .collect();
         let now = unfit.iter().map(|(app, failure)| (app.clone(), failure.kind.clone())).collect();

@@ -11,6 +11,7 @@ use flotilla_schemas::{AppId, CenterId, FaultId};
 use crate::app::code;
 use crate::core::Core;
 use crate::fault::{OpenFault, Phase};
+use crate::profile::is_unfit;
 
 /// Attempts that are made without a pause; each later one waits twice as long as the one before.
 const PROMPT_ATTEMPTS: u32 = 2;
@@ -51,7 +52,7 @@ impl Core {
         match measure {
             Measure::Tell => return false,
             // An app that cannot run here at all is in no run that could be restored.
-            _ if fault.service.is_none() && !app.is_system() => return false,
+            _ if is_unfit(&fault.kind) && fault.service.is_none() => return false,
             // The edge itself cannot be put away, only its apps.
             Measure::Quarantine if app.is_system() => return false,
             Measure::Restart => self.unload(app),
