@@ -112,3 +112,38 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     edge.stop().await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(rest: &str) -> Args {
+        let line = format!("edge --id e1 --fleet f --data d {rest}");
+        Cli::try_parse_from(line.split_whitespace()).unwrap().args
+    }
+
+    #[test]
+    fn an_edge_is_what_it_was_built_with_less_what_is_left_out() {
+        assert_eq!(args("").profile(), BUILT);
+        let small = args("--without scripts,reliability --memory-mib 3").profile();
+        let expected =
+            Profile { scripts: false, reliability: false, memory_bytes_max: Some(3 << 20), ..BUILT };
+        assert_eq!(small, expected);
+    }
+
+    #[test]
+    fn without_a_disk_memory_is_bounded_though_nobody_says_so() {
+        let small = args("--without disk");
+        assert_eq!(small.profile().memory_bytes_max, Some(MEMORY_BYTES_WITHOUT_DISK));
+        assert_eq!(small.journal_bytes_max(), JOURNAL_BYTES_WITHOUT_DISK);
+        assert_eq!(args("--without disk --journal-mib 2").journal_bytes_max(), 2 << 20);
+        assert_eq!(args("").journal_bytes_max(), JOURNAL_BYTES_MAX);
+    }
+}

@@ -293,6 +293,7 @@ async fn main() {
         fleet: path.join("fleet.json"),
         broker: url.clone(),
         data: path.join("edge"),
+        profile: edge_agent::BUILT,
         equipment: Some(path.join("equipment.toml")),
         journal_bytes_max: 64 << 20,
     });

@@ -163,3 +163,28 @@ fn a_power_cut_leaves_an_edge_without_a_disk_nothing_and_it_comes_back() {
     let before = calls(&world, "e1", "aircon-north");
     world.until(60_000, "it runs again", |world| calls(world, "e1", "aircon-north") > before + 2);
 }
+
+#[test]
+fn an_edge_that_no_machine_code_was_made_for_says_what_to_publish() {
+    let mut world = World::of(&[(FULL, Behaviour::Good)], Weather::Calm);
+    world.assemble();
+    let foreign = world.samples.app_for("wasmtime-1/aarch64-linux/1", "aircon-north");
+    world.center.disk.files.extend(world.samples.files.clone());
+    world.ask(center_core::Request::PublishApp(foreign)).unwrap();
+    world.start_app("room", "aircon-north", "e1").unwrap();
+    world.pass(5_000);
+    let open = world.center.core.faults(None, Some(true));
+    let [fault] = open.as_slice() else { panic!("{open:?}") };
+    assert_eq!((fault.kind.as_str(), fault.app.as_str()), ("app.runtime", "aircon-north"));
+    let says = "has no machine code for simulated; publish its next version also with --target simulated";
+    assert!(fault.message.contains(says), "{fault:?}");
+    let edge = world.center.core.edge(&"e1".parse().unwrap()).unwrap();
+    assert!(edge.apps[&"aircon-north".parse().unwrap()].waits.contains(says));
+    let mended = world.samples.app("aircon-north", "1.1.0", flotilla_schemas::app::Residence::Resident, &[]);
+    world.center.disk.files.extend(world.samples.files.clone());
+    world.ask(center_core::Request::PublishApp(mended)).unwrap();
+    world.pass(20_000);
+    assert!(world.center.core.faults(None, Some(true)).is_empty());
+    assert!(calls(&world, "e1", "aircon-north") > 2);
+    oracle::check(&world);
+}

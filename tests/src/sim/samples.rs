@@ -73,6 +73,14 @@ impl Samples {
         Signed::new(&release, &key("publisher")).unwrap()
     }
 
+    /// A release that has machine code for another runtime alone.
+    pub fn app_for(&mut self, runtime: &str, app: &str) -> Signed<Release> {
+        let mut release = self.app(app, "1.0.0", Residence::Resident, &[]).read().unwrap();
+        let machine = std::mem::take(&mut release.machine);
+        release.machine = machine.into_values().map(|code| (runtime.to_owned(), code)).collect();
+        Signed::new(&release, &key("publisher")).unwrap()
+    }
+
     /// The air conditioner's script with both its event lists; `change` makes another version of its text.
     pub fn air_conditioner(
         &mut self,
