@@ -153,6 +153,12 @@ impl Running {
         &self.local_addrs
     }
 
+    /// What its sessions share.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> Arc<Broker> {
+        Arc::clone(&self.broker)
+    }
+
     /// What it counts, for as long as anyone wants to know.
     pub fn meters(&self) -> &Arc<Meters> {
         &self.broker.meters

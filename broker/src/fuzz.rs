@@ -3,10 +3,16 @@
 //! `cargo test` gives each of these a second. More, in numbers:
 //! `BOLERO_RANDOM_ITERATIONS=10000000 cargo test --release -p flotilla-broker fuzz`.
 
+use std::io::Cursor;
+use std::panic::AssertUnwindSafe;
+
 use bolero::check;
 use bytes::BytesMut;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::packet::{First, Incoming, ReadError, Version, next_frame};
+use crate::{Broker, Config, Limits, Running, session};
 
 /// The longest packet that is read here.
 const PACKET_BYTES_MAX: usize = 1_000;
@@ -147,4 +153,52 @@ fn bytes_of_no_form_at_all_are_borne() {
             let _ = Version::V5.read(frame);
         }
     });
+}
+
+/// A broker, and connections to it that are bytes alone.
+struct Lab {
+    runtime: Runtime,
+    running: Running,
+    _folder: TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            tcp: vec![([127, 0, 0, 1], 0).into()],
+            data: folder.path().to_owned(),
+            open: true,
+            limits: Limits { sessions: 100, retained_count: 100, ..Limits::default() },
+        };
+        let running = runtime.block_on(Broker::start(config)).unwrap();
+        Self { runtime, running, _folder: folder }
+    }
+
+    /// What a client that sends these bytes and leaves is told.
+    fn answer(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let mut answer = Vec::new();
+        let stream = tokio::io::join(Cursor::new(bytes), &mut answer);
+        let peer = ([127, 0, 0, 1], 1).into();
+        self.runtime.block_on(session::serve(self.running.shared(), stream, peer, ()));
+        answer
+    }
+}
+
+#[test]
+fn a_session_bears_whatever_comes_and_the_next_client_is_served() {
+    let lab = AssertUnwindSafe(Lab::new());
+    let connects = [
+        packet(0x10, &[&text("MQTT"), &[4, 2, 0, 9], &text("edge-e1")]),
+        packet(0x10, &[&text("MQTT"), &[5, 2, 0, 9, 0], &text("edge-e1")]),
+    ];
+    check!().with_type::<(u8, Vec<Change>)>().for_each(|(first, changes)| {
+        let first = connects.get(usize::from(first % 4)).cloned().unwrap_or_default();
+        lab.answer(changes.iter().fold(first, |bytes, change| [bytes, changed(change)].concat()));
+    });
+    let publish = packet(0x32, &[&text("fleet/v1/edge/e1/want"), &[0, 7], b"payload"]);
+    let answer = lab.answer([connects[0].clone(), publish].concat());
+    assert_eq!(answer, [0x20, 2, 0, 0, 0x40, 2, 0, 7]);
+    assert_eq!(lab.running.meters().router_deaths.get(), 0);
 }
