@@ -3,6 +3,7 @@
 //! A session outlives its connection for as long as its client asks: MQTT 3.1.1 knows only "not" and "for ever". It is
 //! in memory alone, so it does not outlive the broker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttd::protocol::{
@@ -10,7 +11,7 @@ use rumqttd::protocol::{
     QoS,
 };
 
-use crate::access::Role;
+use crate::access::{Subject, Unknown, User};
 use crate::limits::Limits;
 use crate::message::{Draft, Message};
 use crate::meters::Refused;
@@ -21,8 +22,10 @@ use crate::topic::{self, TopicError};
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub version: Version,
+    /// The name of the session: the client id, behind its user where users prove themselves, so that nobody can take
+    /// over another's session.
     pub client_id: String,
-    pub role: Role,
+    pub user: Arc<User>,
     /// How long it may be silent.
     pub silence: Option<Duration>,
     pub will: Option<Will>,
@@ -34,8 +37,8 @@ pub(crate) struct Admission {
     pub deliveries: u16,
     /// Length of a whole packet that it takes.
     pub packet_bytes: usize,
-    /// The id was given by us.
-    assigned: bool,
+    /// The id that was given by us.
+    assigned: Option<String>,
     /// The keep-alive that holds instead of the one that was asked for.
     keep_alive_s: Option<u16>,
 }
@@ -57,6 +60,8 @@ pub(crate) enum Refusal {
     Version(u8),
     #[error("client id {0}")]
     ClientId(String),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
     #[error("{0} does not conform to MQTT 5")]
     Protocol(&'static str),
     #[error("authentication method {0:?} is not known here")]
@@ -75,8 +80,10 @@ impl Refusal {
     /// What it counts as.
     pub(crate) fn refused(&self) -> Refused {
         match self {
-            Self::WillNotAuthorized(_) => Refused::ConnectNotAuthorized,
-            Self::Busy => Refused::ConnectBusy,
+            Self::WillNotAuthorized(_) | Self::Unknown(Unknown::Nobody | Unknown::Wrong | Unknown::Mixed) => {
+                Refused::ConnectNotAuthorized
+            }
+            Self::Busy | Self::Unknown(Unknown::Busy) => Refused::ConnectBusy,
             _ => Refused::ConnectInvalid,
         }
     }
@@ -96,31 +103,45 @@ impl Refusal {
         match self {
             Self::Version(_) => ConnectReturnCode::RefusedProtocolVersion,
             Self::ClientId(_) => ConnectReturnCode::ClientIdentifierNotValid,
+            Self::Unknown(Unknown::ClientId(_)) => ConnectReturnCode::ClientIdentifierNotValid,
+            Self::Unknown(Unknown::Wrong) => ConnectReturnCode::BadUserNamePassword,
+            Self::Unknown(Unknown::Nobody | Unknown::Mixed) => ConnectReturnCode::NotAuthorized,
             Self::WillTopic { .. } | Self::WillNotAuthorized(_) => ConnectReturnCode::NotAuthorized,
-            Self::Protocol(_) | Self::Method(_) | Self::WillQos | Self::Busy => {
-                ConnectReturnCode::ServiceUnavailable
-            }
+            Self::Protocol(_)
+            | Self::Method(_)
+            | Self::WillQos
+            | Self::Busy
+            | Self::Unknown(Unknown::Busy) => ConnectReturnCode::ServiceUnavailable,
         }
     }
 
     fn code_v5(&self) -> ConnectReturnCode {
         match self {
             Self::Version(_) => ConnectReturnCode::UnsupportedProtocolVersion,
-            Self::ClientId(_) => ConnectReturnCode::ClientIdentifierNotValid,
+            Self::ClientId(_) | Self::Unknown(Unknown::ClientId(_)) => {
+                ConnectReturnCode::ClientIdentifierNotValid
+            }
+            Self::Unknown(Unknown::Wrong) => ConnectReturnCode::BadUserNamePassword,
+            Self::Unknown(Unknown::Nobody | Unknown::Mixed) => ConnectReturnCode::NotAuthorized,
             Self::Protocol(_) => ConnectReturnCode::ProtocolError,
             Self::Method(_) => ConnectReturnCode::BadAuthenticationMethod,
             Self::WillTopic { .. } => ConnectReturnCode::TopicNameInvalid,
             Self::WillNotAuthorized(_) => ConnectReturnCode::NotAuthorized,
             Self::WillQos => ConnectReturnCode::QoSNotSupported,
-            Self::Busy => ConnectReturnCode::ServerBusy,
+            Self::Busy | Self::Unknown(Unknown::Busy) => ConnectReturnCode::ServerBusy,
         }
     }
 }
 
 impl Admission {
     /// Decides; `serial` numbers the connection, and names it if its client does not.
-    pub(crate) fn decide(connect: IncomingConnect, serial: u64, limits: &Limits) -> Result<Self, Refusal> {
-        let IncomingConnect { version, connect, properties, will } = connect;
+    pub(crate) fn decide(
+        connect: IncomingConnect,
+        user: Arc<User>,
+        serial: u64,
+        limits: &Limits,
+    ) -> Result<Self, Refusal> {
+        let IncomingConnect { version, connect, properties, will, .. } = connect;
         let asked = properties.as_ref();
         if let Some(method) = asked.and_then(|asked| asked.authentication_method.clone()) {
             return Err(Refusal::Method(method));
@@ -138,20 +159,21 @@ impl Admission {
             Version::V4 => FOREVER_S,
             Version::V5 => asked.and_then(|asked| asked.session_expiry_interval).unwrap_or(0),
         };
-        let assigned = connect.client_id.is_empty();
-        if assigned && version == Version::V4 && session_expiry_s > 0 {
+        let assigned = connect.client_id.is_empty().then(|| format!("assigned-{serial}"));
+        if assigned.is_some() && version == Version::V4 && session_expiry_s > 0 {
             return Err(Refusal::ClientId("must not be empty for a session that lasts".into()));
         }
-        let client_id = if assigned { format!("assigned-{serial}") } else { connect.client_id };
-        let role = role(&client_id, limits)?;
-        let will =
-            will.map(|(will, properties)| check_will(will, properties, &role, serial, limits)).transpose()?;
+        check_client_id(&connect.client_id, limits)?;
+        let client_id = session_name(assigned.clone().unwrap_or(connect.client_id), &user);
+        let will = will
+            .map(|(will, properties)| check_will(will, properties, &user.subject, serial, limits))
+            .transpose()?;
         let too_long = !(1..=limits.keep_alive_max_s).contains(&connect.keep_alive);
         let keep_alive_s = (too_long && version == Version::V5).then_some(limits.keep_alive_max_s);
         Ok(Self {
             version,
             client_id,
-            role,
+            user,
             silence: silence(keep_alive_s.unwrap_or(connect.keep_alive)),
             will,
             clean_start: connect.clean_session,
@@ -169,7 +191,7 @@ impl Admission {
             receive_max: Some(limits.inflight),
             max_qos: Some(1),
             max_packet_size: u32::try_from(limits.packet_bytes).ok(),
-            assigned_client_identifier: self.assigned.then(|| self.client_id.clone()),
+            assigned_client_identifier: self.assigned.clone(),
             topic_alias_max: Some(limits.topic_aliases),
             server_keep_alive: self.keep_alive_s,
             ..ConnAckProperties::default()
@@ -178,14 +200,20 @@ impl Admission {
     }
 }
 
-fn role(client_id: &str, limits: &Limits) -> Result<Role, Refusal> {
+fn check_client_id(client_id: &str, limits: &Limits) -> Result<(), Refusal> {
     if client_id.len() > limits.client_id_bytes {
         return Err(Refusal::ClientId(format!("is longer than {} bytes", limits.client_id_bytes)));
     }
     if client_id.chars().any(char::is_control) {
         return Err(Refusal::ClientId(format!("{client_id:?} has control characters")));
     }
-    Role::of(client_id).map_err(|error| Refusal::ClientId(format!("{client_id:?}: {error}")))
+    Ok(())
+}
+
+fn session_name(client_id: String, user: &User) -> String {
+    // Who proved nothing is who its client id says, and an agent's client id is its user name.
+    let is_own = user.credential.is_none() || client_id == user.name;
+    if is_own { client_id } else { format!("{}/{client_id}", user.name) }
 }
 
 /// One and a half times the keep-alive; none means for ever.
@@ -196,7 +224,7 @@ fn silence(keep_alive_s: u16) -> Option<Duration> {
 fn check_will(
     will: LastWill,
     properties: Option<LastWillProperties>,
-    role: &Role,
+    subject: &Subject,
     publisher: u64,
     limits: &Limits,
 ) -> Result<Will, Refusal> {
@@ -204,7 +232,7 @@ fn check_will(
         topic: String::from_utf8_lossy(&will.topic).chars().take(80).collect(),
         cause,
     })?;
-    if !role.may_publish(name) {
+    if !subject.may_publish(name) {
         return Err(Refusal::WillNotAuthorized(name.to_owned()));
     }
     if will.qos == QoS::ExactlyOnce {
@@ -241,10 +269,11 @@ mod tests {
     use rumqttd::protocol::{Connect, ConnectProperties};
 
     use super::*;
+    use crate::access::{Credential, Role};
 
     fn connect(version: Version, client_id: &str) -> IncomingConnect {
         let connect = Connect { keep_alive: 10, client_id: client_id.into(), clean_session: true };
-        IncomingConnect { version, connect, properties: None, will: None }
+        IncomingConnect { version, connect, login: None, properties: None, will: None }
     }
 
     fn will(topic: &str, qos: QoS) -> Option<(LastWill, Option<LastWillProperties>)> {
@@ -252,8 +281,30 @@ mod tests {
         Some((LastWill { topic, message: Bytes::from_static(b"offline"), qos, retain: true }, None))
     }
 
+    fn user(name: &str, credential: Option<Credential>) -> Arc<User> {
+        let (role, id) = match name.strip_prefix("edge-") {
+            Some(id) => (Role::Edge, id),
+            None => (Role::Operator, name),
+        };
+        Arc::new(User { name: name.into(), subject: Subject { role, id: id.into() }, credential })
+    }
+
     fn decide(connect: IncomingConnect) -> Result<Admission, Refusal> {
-        Admission::decide(connect, 7, &Limits::default())
+        let user = user(&connect.connect.client_id, None);
+        Admission::decide(connect, user, 7, &Limits::default())
+    }
+
+    #[test]
+    fn a_session_belongs_to_its_user_whatever_the_client_id_says() {
+        let named = |name: &str, client_id: &str, proved: bool| {
+            let credential = proved.then(|| Credential::Certificate("c".into()));
+            let user = user(name, credential);
+            Admission::decide(connect(Version::V5, client_id), user, 7, &Limits::default()).unwrap().client_id
+        };
+        assert_eq!(named("x", "x", false), "x");
+        assert_eq!(named("edge-e1", "edge-e1", true), "edge-e1");
+        assert_eq!(named("operator-anna", "edge-e1", true), "operator-anna/edge-e1");
+        assert_eq!(named("operator-anna", "", true), "operator-anna/assigned-7");
     }
 
     fn asking(properties: ConnectProperties) -> IncomingConnect {
@@ -305,12 +356,7 @@ mod tests {
         assert_eq!(properties.assigned_client_identifier.as_deref(), Some("assigned-7"));
         let mut lasting = connect(Version::V4, "");
         lasting.connect.clean_session = false;
-        for bad in [
-            lasting,
-            connect(Version::V5, "edge-E"),
-            connect(Version::V5, "a\0"),
-            connect(Version::V5, &"x".repeat(129)),
-        ] {
+        for bad in [lasting, connect(Version::V5, "a\0"), connect(Version::V5, &"x".repeat(129))] {
             assert!(matches!(decide(bad), Err(Refusal::ClientId(_))));
         }
     }
@@ -337,7 +383,7 @@ mod tests {
         {
             let mut connect = connect(Version::V5, "x");
             connect.connect.keep_alive = asked;
-            let admission = Admission::decide(connect, 7, &limits).unwrap();
+            let admission = Admission::decide(connect, user("x", None), 7, &limits).unwrap();
             assert_eq!(admission.silence.unwrap().as_secs(), silence_s);
             let Packet::ConnAck(_, Some(properties)) = admission.connack(false, &limits) else { panic!() };
             assert_eq!(properties.server_keep_alive, told);
@@ -377,6 +423,11 @@ mod tests {
         let refusals = [
             Refusal::Version(3),
             Refusal::ClientId(String::new()),
+            Refusal::Unknown(Unknown::Nobody),
+            Refusal::Unknown(Unknown::Wrong),
+            Refusal::Unknown(Unknown::Mixed),
+            Refusal::Unknown(Unknown::Busy),
+            Refusal::Unknown(Unknown::ClientId("x y".parse::<flotilla_schemas::EdgeId>().unwrap_err())),
             Refusal::Protocol(""),
             Refusal::Method(String::new()),
             Refusal::WillTopic { topic: String::new(), cause: TopicError::Empty },

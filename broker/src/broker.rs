@@ -4,57 +4,89 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::access::{Access, AccessError};
+use crate::entrance::{self, Gate, Listener, Tls, TlsError, TlsFiles, Transport};
 use crate::limits::Limits;
 use crate::message::Message;
 use crate::meters::Meters;
+use crate::metrics;
 use crate::registry::Registry;
 use crate::retained::{DiskError, FILE, Full, Retained, Ticket};
 use crate::router::Router;
-use crate::session;
 use crate::subscribers::Subscribers;
-
-/// After an accept that failed, mostly for want of file descriptors, the next is tried this much later.
-const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
+use crate::sys;
 
 /// What a broker is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Addresses to listen on, MQTT 3.1.1 and 5 on each. Port 0 takes a free one: see [`Running::local_addrs`].
-    pub tcp: Vec<SocketAddr>,
+    /// Where to listen. Port 0 takes a free one: see [`Running::local_addrs`].
+    pub listeners: Vec<Listener>,
     /// Folder for what must survive; made if it is missing. One broker at a time.
     pub data: PathBuf,
-    /// Let everyone in, as who their client id says they are. On loopback addresses only.
-    pub open: bool,
+    /// Who may come in. Without it everyone may, as who their client id says they are, on loopback addresses only.
+    pub access: Option<PathBuf>,
+    /// What listeners with TLS need.
+    pub tls: Option<TlsFiles>,
+    /// Where metrics are served over HTTP, `GET /metrics`, to everyone who can reach it.
+    pub metrics: Option<SocketAddr>,
     /// What it bears.
     pub limits: Limits,
+}
+
+impl Config {
+    /// A broker that lets everyone on this machine in, over TCP.
+    pub fn open(address: SocketAddr, data: &Path) -> Self {
+        let listeners = vec![Listener { transport: Transport::Tcp, address }];
+        Self {
+            listeners,
+            data: data.to_owned(),
+            access: None,
+            tls: None,
+            metrics: None,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Why a broker did not start. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no way yet to tell clients apart but their word.
-    #[error("start without passwords: this broker keeps none; --open lets everyone on this machine in")]
-    NotOpen,
     /// An open broker on an address that others can reach.
     #[error(
-        "listen on {0}: --open lets everyone in, so only loopback addresses (127.0.0.1, [::1]) are allowed"
+        "listen on {0}: --open lets everyone in, so only loopback addresses (127.0.0.1, [::1]) are allowed; \
+         --access says who may come from elsewhere"
     )]
-    OpenBeyondLoopback(SocketAddr),
+    OpenBeyondLoopback(Listener),
+    /// Users that cannot be read.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// Certificates that cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// TLS without a certificate.
+    #[error("listen on {0}: --cert and --key say what the broker shows its clients")]
+    NoCertificate(Listener),
     /// Nothing to listen on.
     #[error("listen: no address was given")]
     NoAddress,
     /// An address that cannot be listened on.
-    #[error("listen on {address}: {cause}; is another broker running there? --tcp takes another port")]
+    #[error("listen on {listener}: {cause}; is another broker running there? give another port")]
     Listen {
+        /// The listener.
+        listener: Listener,
+        /// What the operating system says.
+        cause: io::Error,
+    },
+    /// The metrics' address that cannot be listened on.
+    #[error("serve metrics on {address}: {cause}; give --metrics another port")]
+    Metrics {
         /// The address.
         address: SocketAddr,
         /// What the operating system says.
@@ -84,6 +116,9 @@ pub enum StartError {
 /// What all sessions share.
 pub struct Broker {
     pub(crate) limits: Limits,
+    pub(crate) access: Access,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) router: Router,
     pub(crate) subscribers: Arc<Subscribers>,
@@ -96,7 +131,9 @@ pub struct Broker {
 pub struct Running {
     broker: Arc<Broker>,
     local_addrs: Vec<SocketAddr>,
-    listeners: Vec<JoinHandle<()>>,
+    metrics_addr: Option<SocketAddr>,
+    /// The tasks that listen, and those that tell.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Broker {
@@ -107,7 +144,10 @@ impl Broker {
     /// See [`StartError`]; nothing is left behind but the data folder.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         check(&config)?;
-        let sockets = listen(&config.tcp).await?;
+        let access = Access::new(config.access.as_deref(), &config.limits)?;
+        let tls = config.tls.map(Tls::new).transpose()?;
+        let sockets = listen(&config.listeners).await?;
+        let metrics = listen_for_metrics(config.metrics).await?;
         let meters = Arc::<Meters>::default();
         let retained = open_retained(config.data, config.limits.clone(), Arc::clone(&meters)).await?;
         let subscribers = Arc::new(Subscribers::new(Arc::clone(&meters)));
@@ -117,6 +157,9 @@ impl Broker {
         };
         let router = Router::start(Arc::clone(&meters), config.limits.router_messages, deliver).await;
         let broker = Arc::new(Self {
+            access,
+            tls,
+            gate: Gate::new(&config.limits),
             registry: Registry::new(&config.limits, Arc::clone(&meters)),
             limits: config.limits,
             router: router.map_err(|error| StartError::Router(error.to_string()))?,
@@ -126,11 +169,14 @@ impl Broker {
             serial: AtomicU64::new(1),
         });
         let local_addrs = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
-        // Sockets that are not yet sessions, whichever listener they came in by.
-        let admitting = Arc::new(Semaphore::new(broker.limits.handshakes));
-        let accepting = |socket| tokio::spawn(accept(socket, Arc::clone(&broker), Arc::clone(&admitting)));
-        let listeners = sockets.into_iter().map(accepting).collect();
-        Ok(Running { broker, local_addrs, listeners })
+        let accepting = |(socket, listener): (TcpListener, Listener)| {
+            tokio::spawn(entrance::accept(socket, listener.transport, Arc::clone(&broker)))
+        };
+        let mut tasks: Vec<_> = sockets.into_iter().zip(config.listeners).map(accepting).collect();
+        tasks.push(tokio::spawn(sys::tell(Arc::clone(&broker))));
+        let metrics_addr = metrics.as_ref().and_then(|metrics| metrics.local_addr().ok());
+        tasks.extend(metrics.map(|socket| tokio::spawn(metrics::serve(socket, Arc::clone(&broker.meters)))));
+        Ok(Running { broker, local_addrs, metrics_addr, tasks })
     }
 
     /// Keeps a message if it is to be retained, and hands it to the router, in this order: see [`crate::retained`].
@@ -141,6 +187,12 @@ impl Broker {
         Ok(ticket)
     }
 
+    /// Tells something of the broker's own, below `$SYS`.
+    pub(crate) fn publish_own(&self, message: Message) {
+        self.retained.put_own(message.clone());
+        self.router.flow.publish(message);
+    }
+
     /// A number that was not given before; never 0.
     pub(crate) fn next_serial(&self) -> u64 {
         self.serial.fetch_add(1, Ordering::Relaxed)
@@ -148,7 +200,7 @@ impl Broker {
 }
 
 impl Running {
-    /// The addresses that it listens on, in the order of [`Config::tcp`].
+    /// The addresses that it listens on, in the order of [`Config::listeners`].
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
     }
@@ -159,9 +211,28 @@ impl Running {
         Arc::clone(&self.broker)
     }
 
+    /// Where metrics are served, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
     /// What it counts, for as long as anyone wants to know.
     pub fn meters(&self) -> &Arc<Meters> {
         &self.broker.meters
+    }
+
+    /// Reads the access file and the certificates again. Whoever is no longer let in is told so and closed; everyone
+    /// else stays. What cannot be used stays as it was. Takes a moment: not for a thread that serves connections.
+    ///
+    /// # Errors
+    /// What cannot be used.
+    pub fn reload(&self) -> Result<(), StartError> {
+        let tls = self.broker.tls.as_ref().map_or(Ok(()), Tls::reload);
+        let users = self.broker.access.reload()?;
+        let (closed, ended) = self.broker.registry.bar(|user| self.broker.access.holds(user));
+        ended.into_iter().for_each(|kept| kept.end(&self.broker));
+        tracing::info!(users, closed, "the access file was read again");
+        Ok(tls?)
     }
 
     /// Makes the router's thread panic, to prove that nobody notices but a pause.
@@ -173,9 +244,9 @@ impl Running {
     /// Stops: MQTT 5 clients are told that the server is shutting down, no will is published, and what is retained
     /// is on disk when this returns.
     pub async fn stop(mut self) {
-        for listener in self.listeners.drain(..) {
-            listener.abort();
-            let _ = listener.await;
+        for task in self.tasks.drain(..) {
+            task.abort();
+            let _ = task.await;
         }
         self.broker.registry.stop().await;
         let broker = Arc::clone(&self.broker);
@@ -185,33 +256,47 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for listener in &self.listeners {
-            listener.abort();
+        for task in &self.tasks {
+            task.abort();
         }
         self.broker.registry.begin_to_stop();
     }
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
-    if !config.open {
-        return Err(StartError::NotOpen);
-    }
-    if config.tcp.is_empty() {
+    let find =
+        |is: &dyn Fn(&Listener) -> bool| config.listeners.iter().copied().find(|listener| is(listener));
+    if config.listeners.is_empty() {
         return Err(StartError::NoAddress);
     }
-    match config.tcp.iter().find(|address| !address.ip().is_loopback()) {
-        Some(address) => Err(StartError::OpenBeyondLoopback(*address)),
-        None => Ok(()),
+    if let Some(listener) = find(&|listener| config.tls.is_none() && listener.transport.is_encrypted()) {
+        return Err(StartError::NoCertificate(listener));
+    }
+    let beyond = |listener: &Listener| !listener.address.ip().is_loopback();
+    match (&config.access, find(&beyond)) {
+        (None, Some(listener)) => Err(StartError::OpenBeyondLoopback(listener)),
+        _ => {
+            if let Some(plain) = find(&|listener| beyond(listener) && !listener.transport.is_encrypted()) {
+                tracing::warn!(listener = %plain, "tokens and passwords pass unencrypted here");
+            }
+            Ok(())
+        }
     }
 }
 
-async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let mut sockets = Vec::with_capacity(addresses.len());
-    for &address in addresses {
-        let socket = TcpListener::bind(address).await;
-        sockets.push(socket.map_err(|cause| StartError::Listen { address, cause })?);
+async fn listen(listeners: &[Listener]) -> Result<Vec<TcpListener>, StartError> {
+    let mut sockets = Vec::with_capacity(listeners.len());
+    for &listener in listeners {
+        let socket = TcpListener::bind(listener.address).await;
+        sockets.push(socket.map_err(|cause| StartError::Listen { listener, cause })?);
     }
     Ok(sockets)
+}
+
+async fn listen_for_metrics(address: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let socket = TcpListener::bind(address).await;
+    socket.map(Some).map_err(|cause| StartError::Metrics { address, cause })
 }
 
 async fn open_retained(folder: PathBuf, limits: Limits, meters: Arc<Meters>) -> Result<Retained, StartError> {
@@ -225,34 +310,5 @@ async fn open_retained(folder: PathBuf, limits: Limits, meters: Arc<Meters>) -> 
     match opened.await {
         Ok(opened) => opened?.map_err(|cause: DiskError| failed(cause.into())),
         Err(cause) => Err(failed(cause.into())),
-    }
-}
-
-async fn accept(listener: TcpListener, broker: Arc<Broker>, admitting: Arc<Semaphore>) {
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(ACCEPT_RETRY_WAIT).await;
-                continue;
-            }
-        };
-        let Ok(permit) = Arc::clone(&admitting).try_acquire_owned() else {
-            tracing::warn!(%peer, "a connection was closed at once: too many wait to be admitted");
-            continue;
-        };
-        tokio::spawn(serve(Arc::clone(&broker), stream, peer, permit));
-    }
-}
-
-async fn serve(
-    broker: Arc<Broker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    admitting: tokio::sync::OwnedSemaphorePermit,
-) {
-    if stream.set_nodelay(true).is_ok() {
-        session::serve(broker, stream, peer, admitting).await;
     }
 }

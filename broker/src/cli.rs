@@ -1,29 +1,84 @@
 //! The broker's command line, for its own binary and for `flotilla broker`.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Broker, Config, Limits, StartError};
+use crate::broker::Running;
+use crate::{Broker, ClientCertificate, Config, Limits, Listener, StartError, TlsFiles, Transport};
 
-/// Run the MQTT broker until it gets SIGINT or SIGTERM
+/// Where it listens when nobody says.
+const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);
+
+/// Run the MQTT broker until it gets SIGINT or SIGTERM; on SIGHUP it reads who may come in, and certificates, again
 #[derive(Debug, Clone, ClapArgs)]
 #[command(
-    after_help = "Example:\n  flotilla broker --tcp 127.0.0.1:1883 --data /var/lib/flotilla/broker --open"
+    group = clap::ArgGroup::new("who").required(true),
+    after_help = "\
+Examples:
+  Everyone on this machine, nobody else; the client id says who it is:
+    flotilla broker --data /var/lib/flotilla/broker --open
+
+  A fleet beyond this machine: edges by token over TLS, dashboards by password, also from browsers:
+    flotilla access add edge e1 e2 --access access.toml
+    flotilla broker --data /var/lib/flotilla/broker --access access.toml \\
+      --tls 0.0.0.0:8883 --wss 0.0.0.0:8084 --cert broker.pem --key broker.key
+
+  Edges by the certificates that two authorities gave them; TCP for the center on the same machine:
+    flotilla access add edge e1 --certificate gateway-17.example --access access.toml
+    flotilla broker --data /var/lib/flotilla/broker --access access.toml --tcp 127.0.0.1:1883 \\
+      --tls '[::]:8883' --cert broker.pem --key broker.key --ca ours.pem --ca theirs.pem --crl ours.crl \\
+      --client-cert required"
 )]
 pub struct Args {
-    /// Address to listen on, for MQTT 3.1.1 and 5; may be repeated
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
+    /// Listen here for MQTT over TCP; this and the next three may be repeated [default: 127.0.0.1:1883]
+    #[arg(long, value_name = "ADDRESS")]
     pub tcp: Vec<SocketAddr>,
+    /// Listen here for MQTT over TLS
+    #[arg(long, value_name = "ADDRESS", requires = "cert")]
+    pub tls: Vec<SocketAddr>,
+    /// Listen here for MQTT over WebSocket
+    #[arg(long, value_name = "ADDRESS")]
+    pub ws: Vec<SocketAddr>,
+    /// Listen here for MQTT over WebSocket and TLS
+    #[arg(long, value_name = "ADDRESS", requires = "cert")]
+    pub wss: Vec<SocketAddr>,
     /// Folder for retained messages; made if it is missing
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Ask for no passwords: the client id says who it is (edge-ID, center-ID, else a dashboard). Loopback only
-    #[arg(long)]
+    /// Let in whom this file names, by token, password or certificate: see flotilla access
+    #[arg(long, value_name = "FILE", group = "who")]
+    pub access: Option<PathBuf>,
+    /// Ask for nothing: the client id says who it is (edge-ID, center-ID, else an operator). Loopback only
+    #[arg(long, group = "who")]
     pub open: bool,
+    /// The broker's certificate, with those between it and its authority, in PEM
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// The certificate's key, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// An authority whose client certificates are taken, in PEM; may be repeated
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub ca: Vec<PathBuf>,
+    /// What an authority has revoked, in PEM; may be repeated. Of an authority without a list all are good
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    pub crl: Vec<PathBuf>,
+    /// Whether clients over TLS must have a certificate
+    #[arg(long, value_name = "WHEN", requires = "ca", default_value = "optional")]
+    pub client_cert: ClientCertificate,
+    /// The most sessions at a time
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
+    pub connections: usize,
+    /// The most connections from one address
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_per_address)]
+    pub connections_per_address: usize,
+    /// The most connections that are accepted in a second; the next ones wait
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connects_per_second, value_parser = clap::value_parser!(u32).range(1..))]
+    pub connects_per_second: u32,
 }
 
 /// Why the broker does not run.
@@ -37,6 +92,37 @@ pub enum RunError {
     Signal(#[from] io::Error),
 }
 
+impl From<Args> for Config {
+    fn from(args: Args) -> Self {
+        let listeners = |addresses: Vec<SocketAddr>, transport| {
+            addresses.into_iter().map(move |address| Listener { transport, address })
+        };
+        let mut all: Vec<Listener> = listeners(args.tcp, Transport::Tcp)
+            .chain(listeners(args.tls, Transport::Tls))
+            .chain(listeners(args.ws, Transport::WebSocket))
+            .chain(listeners(args.wss, Transport::SecureWebSocket))
+            .collect();
+        if all.is_empty() {
+            all.push(Listener { transport: Transport::Tcp, address: ADDRESS });
+        }
+        let (ca, crl, client_certificate) = (args.ca, args.crl, args.client_cert);
+        let files = args.cert.zip(args.key);
+        let limits = Limits {
+            connections: args.connections,
+            connections_per_address: args.connections_per_address,
+            connects_per_second: args.connects_per_second,
+            ..Limits::default()
+        };
+        Self {
+            listeners: all,
+            data: args.data,
+            access: args.access,
+            tls: files.map(|(cert, key)| TlsFiles { cert, key, ca, crl, client_certificate }),
+            limits,
+        }
+    }
+}
+
 /// Runs a broker until SIGINT or SIGTERM, then stops it gracefully.
 ///
 /// # Errors
@@ -44,15 +130,26 @@ pub enum RunError {
 pub async fn run(args: Args) -> Result<(), RunError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let config = Config { tcp: args.tcp, data: args.data, open: args.open, limits: Limits::default() };
+    let mut hangup = signal(SignalKind::hangup())?;
+    let config = Config::from(args);
+    let listeners = config.listeners.clone();
     let running = Broker::start(config).await?;
-    for address in running.local_addrs() {
-        tracing::info!(%address, "listening");
+    for (listener, &address) in listeners.iter().zip(running.local_addrs()) {
+        tracing::info!(transport = listener.transport.scheme(), %address, "listening");
     }
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => reload(&running),
+        }
     }
     running.stop().await;
     Ok(())
+}
+
+fn reload(running: &Running) {
+    if let Err(error) = running.reload() {
+        tracing::error!(%error, "what the files said before still holds");
+    }
 }

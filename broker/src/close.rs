@@ -36,6 +36,8 @@ pub(crate) enum Close {
     Slow(u64),
     #[error("the client connected again")]
     TakenOver,
+    #[error("the access file no longer lets this user in")]
+    Barred,
     #[error("the broker is stopping")]
     Stopping,
     #[error("a packet could not be written: {0}")]
@@ -45,7 +47,7 @@ pub(crate) enum Close {
 impl Close {
     /// True of ends that someone should look at.
     pub(crate) fn is_fault(&self) -> bool {
-        !matches!(self, Self::Left { .. } | Self::Lost(_) | Self::TakenOver | Self::Stopping)
+        !matches!(self, Self::Left { .. } | Self::Lost(_) | Self::TakenOver | Self::Barred | Self::Stopping)
     }
 
     /// Whether the client's will is published. A broker that stops knows nothing about its clients.
@@ -66,6 +68,7 @@ impl Close {
             | Self::Lost(_)
             | Self::Silent
             | Self::TakenOver
+            | Self::Barred
             | Self::Stopping
             | Self::Write(_) => {
                 return None;
@@ -101,6 +104,7 @@ impl Close {
             Self::Quota(_) | Self::Stalled | Self::Slow(_) => Code::QuotaExceeded,
             Self::Silent => Code::KeepAliveTimeout,
             Self::TakenOver => Code::SessionTakenOver,
+            Self::Barred => Code::AdministrativeAction,
             Self::Stopping => Code::ServerShuttingDown,
             Self::Write(_) => Code::UnspecifiedError,
         })
@@ -111,6 +115,7 @@ impl From<Farewell> for Close {
     fn from(farewell: Farewell) -> Self {
         match farewell {
             Farewell::TakenOver => Self::TakenOver,
+            Farewell::Barred => Self::Barred,
             Farewell::Stopping => Self::Stopping,
         }
     }

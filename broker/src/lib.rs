@@ -1,7 +1,7 @@
 //! The embedded MQTT broker: MQTT 3.1.1 and 5, QoS 0 and 1, in front of rumqttd's router.
 //!
-//! Whatever meets a stranger or must survive is here; the router carries messages. The way of a publish: `packet` reads
-//! it, `session` checks it against `topic` and `access`, `retained` keeps it, `router` brings all messages into one
+//! Whatever meets a stranger or must survive is here; the router carries messages. The way of a publish: `entrance`
+//! shakes hands, `packet` reads it, `session` checks it against `topic` and `access`, `retained` keeps it, `router` brings all messages into one
 //! order, `subscribers` finds who gets it and puts it into each one's `inbox`, and their sessions write it.
 //!
 //! Refused: QoS 2 (MQTT 5 clients are told "maximum QoS 1"; a subscription is granted 1), topic aliases towards
@@ -10,37 +10,40 @@
 //! every size and count has a bound in [`Limits`]; a retained message at QoS 1 is on disk before it is acknowledged.
 //!
 //! ```no_run
-//! use flotilla_broker::{Broker, Config, Limits};
+//! use flotilla_broker::{Broker, Config};
 //! # async fn start() -> Result<(), flotilla_broker::StartError> {
-//! let tcp = vec!["127.0.0.1:0".parse().expect("an address")];
-//! let config = Config { tcp, data: "data/broker".into(), open: true, limits: Limits::default() };
-//! let running = Broker::start(config).await?;
+//! let address = "127.0.0.1:0".parse().expect("an address");
+//! let running = Broker::start(Config::open(address, "data/broker".as_ref())).await?;
 //! println!("{:?}", running.local_addrs());
 //! running.stop().await;
 //! # Ok(())
 //! # }
 //! ```
 
-mod access;
+pub mod access;
 mod admission;
 mod broker;
 pub mod cli;
 mod close;
 #[cfg(test)]
 mod fuzz;
+mod entrance;
 mod inbox;
 mod limits;
 mod lock;
 mod message;
 pub mod meters;
+mod metrics;
 mod packet;
 mod registry;
 mod retained;
 mod router;
 mod session;
 mod subscribers;
+mod sys;
 mod topic;
 
 pub use broker::{Broker, Config, Running, StartError};
+pub use entrance::{ClientCertificate, Listener, TlsError, TlsFiles, Transport};
 pub use limits::Limits;
 pub use meters::Meters;

@@ -12,10 +12,22 @@ pub struct Limits {
     /// Sessions kept at a time, those of clients that are away among them; beyond it the one whose client left first
     /// is ended.
     pub sessions: usize,
-    /// Sockets at a time that have not yet been admitted; the next one is closed at once.
-    pub handshakes: usize,
-    /// How long a socket may take to send its CONNECT before it is closed.
+    /// Sockets at a time that one address has open (an IPv6 address counts with its /64); the next one is closed at
+    /// once.
+    pub connections_per_address: usize,
+    /// Sockets at a time that have not yet been admitted; beyond it the next ones wait in the system's queue.
+    pub half_open: usize,
+    /// The same for one address; the next one is closed at once, so that nobody can make all others wait.
+    pub half_open_per_address: usize,
+    /// Sockets accepted in a second; beyond it the next ones wait in the system's queue.
+    pub connects_per_second: u32,
+    /// How long a socket may take from being accepted to the end of its CONNECT, TLS and WebSocket handshakes
+    /// included, before it is closed.
     pub connect_wait: Duration,
+    /// Passwords that are checked at a time; each takes tens of milliseconds of a processor.
+    pub password_checks: usize,
+    /// Passwords that may wait to be checked; the CONNECT of the next one is refused as "server busy".
+    pub password_waits: usize,
     /// The longest keep-alive, in seconds. An MQTT 5 client that asks for more, or for none, is given this one.
     pub keep_alive_max_s: u16,
     /// How long a client may take nothing of what waits for it, neither reading nor acknowledging, before it is
@@ -58,7 +70,12 @@ impl Default for Limits {
         Self {
             connections: 12_000,
             sessions: 20_000,
-            handshakes: 256,
+            connections_per_address: 10_000,
+            half_open: 1024,
+            half_open_per_address: 512,
+            connects_per_second: 5_000,
+            password_checks: 2,
+            password_waits: 64,
             connect_wait: Duration::from_secs(10),
             keep_alive_max_s: 60,
             stall_wait: Duration::from_secs(30),

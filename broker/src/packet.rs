@@ -4,6 +4,8 @@
 //! must not send, and keep the QoS and packet id of a PUBLISH to themselves. So the frame is checked here first, and
 //! those two are taken from its bytes. QoS 2 has no packets here: it is refused before any is needed.
 
+use std::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use rumqttd::protocol::v4::V4;
 use rumqttd::protocol::v5::V5;
@@ -64,11 +66,25 @@ pub(crate) struct IncomingPublish {
     pub properties: Option<PublishProperties>,
 }
 
+/// What a client says about who it is.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Login {
+    pub name: String,
+    pub secret: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login {{ name: {:?}, secret: … }}", self.name)
+    }
+}
+
 /// A CONNECT.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct IncomingConnect {
     pub version: Version,
     pub connect: Connect,
+    pub login: Option<Login>,
     pub properties: Option<ConnectProperties>,
     pub will: Option<(LastWill, Option<LastWillProperties>)>,
 }
@@ -141,9 +157,10 @@ impl Version {
             level => return Ok(First::Unsupported(level)),
         };
         match version.parse(frame)? {
-            Packet::Connect(connect, properties, will, will_properties, _) => {
+            Packet::Connect(connect, properties, will, will_properties, login) => {
                 let will = will.map(|will| (will, will_properties));
-                Ok(First::Connect(Box::new(IncomingConnect { version, connect, properties, will })))
+                let login = login.map(|login| Login { name: login.username, secret: login.password });
+                Ok(First::Connect(Box::new(IncomingConnect { version, connect, login, properties, will })))
             }
             _ => Err(ReadError::Type(header.first)),
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
+use crate::access::User;
 use crate::inbox::{Bounds, Inbox};
 use crate::limits::Limits;
 use crate::lock::lock;
@@ -17,6 +18,8 @@ use crate::session::Kept;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Farewell {
     TakenOver,
+    /// Its user is not, or no longer so, in the access file.
+    Barred,
     Stopping,
 }
 
@@ -42,9 +45,15 @@ struct Sessions {
     stopping: bool,
 }
 
-enum Seat {
+struct Seat {
+    user: Arc<User>,
+    by: By,
+}
+
+enum By {
     /// The client is connected.
-    Taken(Arc<Inbox>),
+    Client(Arc<Inbox>),
+    /// It is away.
     Kept(Box<Kept>),
 }
 
@@ -71,11 +80,12 @@ impl Registry {
         client_id: &str,
         clean: bool,
         serial: u64,
+        user: &Arc<User>,
     ) -> Result<Claim, Busy> {
         loop {
             // Whoever leaves from now on is noticed.
             let left = self.left.notified();
-            match self.try_claim(client_id, clean, serial)? {
+            match self.try_claim(client_id, clean, serial, user)? {
                 Ok(claim) => return Ok(claim),
                 Err(former) => former.call(Farewell::TakenOver),
             }
@@ -88,12 +98,13 @@ impl Registry {
         client_id: &str,
         clean: bool,
         serial: u64,
+        user: &Arc<User>,
     ) -> Result<Result<Claim, Arc<Inbox>>, Busy> {
         let mut sessions = lock(&self.sessions);
         if sessions.stopping {
             return Err(Busy);
         }
-        if let Some(Seat::Taken(former)) = sessions.by_client.get(client_id) {
+        if let Some(Seat { by: By::Client(former), .. }) = sessions.by_client.get(client_id) {
             return Ok(Err(Arc::clone(former)));
         }
         if sessions.connected >= self.connections_max {
@@ -109,7 +120,8 @@ impl Registry {
             None => Arc::new(Inbox::new(serial, self.bounds, Arc::clone(&self.meters))),
         };
         inbox.attach();
-        sessions.by_client.insert(Arc::clone(&client_id), Seat::Taken(Arc::clone(&inbox)));
+        let seat = Seat { user: Arc::clone(user), by: By::Client(Arc::clone(&inbox)) };
+        sessions.by_client.insert(Arc::clone(&client_id), seat);
         sessions.connected += 1;
         self.note(&sessions);
         let ended = ended.into_iter().chain(evicted).collect();
@@ -124,7 +136,7 @@ impl Registry {
         look: impl FnOnce(&mut Kept) -> Option<T>,
     ) -> Option<T> {
         match lock(&self.sessions).by_client.get_mut(client_id) {
-            Some(Seat::Kept(kept)) if kept.absence == absence => look(kept),
+            Some(Seat { by: By::Kept(kept), .. }) if kept.absence == absence => look(kept),
             _ => None,
         }
     }
@@ -133,12 +145,30 @@ impl Registry {
     pub(crate) fn take_kept(&self, client_id: &str, absence: u64) -> Option<Kept> {
         let mut sessions = lock(&self.sessions);
         match sessions.by_client.get(client_id) {
-            Some(Seat::Kept(kept)) if kept.absence == absence => {}
+            Some(Seat { by: By::Kept(kept), .. }) if kept.absence == absence => {}
             _ => return None,
         }
         let kept = sessions.take_kept(client_id);
         self.note(&sessions);
         kept
+    }
+
+    /// Ends the connections of users that may stay no longer. Returns how many, and their sessions that are kept.
+    pub(crate) fn bar(&self, may_stay: impl Fn(&User) -> bool) -> (usize, Vec<Kept>) {
+        let mut sessions = lock(&self.sessions);
+        let (mut closed, mut away) = (0, Vec::new());
+        for (client_id, seat) in sessions.by_client.iter().filter(|(_, seat)| !may_stay(&seat.user)) {
+            match &seat.by {
+                By::Client(inbox) => {
+                    inbox.call(Farewell::Barred);
+                    closed += 1;
+                }
+                By::Kept(_) => away.push(Arc::clone(client_id)),
+            }
+        }
+        let ended = away.iter().filter_map(|client_id| sessions.take_kept(client_id)).collect();
+        self.note(&sessions);
+        (closed, ended)
     }
 
     /// Ends every connection, waits until they are over, and admits no more.
@@ -158,7 +188,7 @@ impl Registry {
         let mut sessions = lock(&self.sessions);
         sessions.stopping = true;
         for seat in sessions.by_client.values() {
-            if let Seat::Taken(inbox) = seat {
+            if let By::Client(inbox) = &seat.by {
                 inbox.call(Farewell::Stopping);
             }
         }
@@ -173,8 +203,8 @@ impl Registry {
 impl Sessions {
     fn take_kept(&mut self, client_id: &str) -> Option<Kept> {
         match self.by_client.remove(client_id)? {
-            Seat::Kept(kept) => Some(*kept),
-            taken @ Seat::Taken(_) => {
+            Seat { by: By::Kept(kept), .. } => Some(*kept),
+            taken => {
                 self.by_client.insert(client_id.into(), taken);
                 None
             }
@@ -183,9 +213,9 @@ impl Sessions {
 
     /// Makes room: takes out the session whose client left first. Absences are numbered in their order.
     fn evict(&mut self) -> Option<Kept> {
-        let absence = |(client_id, seat): (&Arc<str>, &Seat)| match seat {
-            Seat::Kept(kept) => Some((kept.absence, Arc::clone(client_id))),
-            Seat::Taken(_) => None,
+        let absence = |(client_id, seat): (&Arc<str>, &Seat)| match &seat.by {
+            By::Kept(kept) => Some((kept.absence, Arc::clone(client_id))),
+            By::Client(_) => None,
         };
         let (_, first) = self.by_client.iter().filter_map(absence).min()?;
         self.take_kept(&first)
@@ -208,7 +238,7 @@ impl Claim {
     pub(crate) fn keep(self, kept: Kept) {
         let mut sessions = lock(&self.registry.sessions);
         if let Some(seat) = sessions.by_client.get_mut(&self.client_id) {
-            *seat = Seat::Kept(Box::new(kept));
+            seat.by = By::Kept(Box::new(kept));
         }
     }
 }
@@ -217,7 +247,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.inbox.detach();
         let mut sessions = lock(&self.registry.sessions);
-        if let Some(Seat::Taken(_)) = sessions.by_client.get(&self.client_id) {
+        if let Some(Seat { by: By::Client(_), .. }) = sessions.by_client.get(&self.client_id) {
             sessions.by_client.remove(&self.client_id);
         }
         sessions.connected -= 1;
@@ -232,10 +262,16 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
+    use crate::access::{Role, Subject};
     use crate::inbox::Call;
 
     fn registry(connections: usize, sessions: usize) -> Arc<Registry> {
         Registry::new(&Limits { connections, sessions, ..Limits::default() }, Arc::default())
+    }
+
+    fn user(name: &str) -> Arc<User> {
+        let subject = Subject { role: Role::Operator, id: name.into() };
+        Arc::new(User { name: name.into(), subject, credential: None })
     }
 
     async fn farewell(claim: &Claim) -> Call {
@@ -250,10 +286,10 @@ mod tests {
     #[tokio::test]
     async fn a_second_claim_waits_for_the_first_to_go() {
         let registry = registry(10, 10);
-        let first = registry.claim("a", true, 1).await.unwrap();
+        let first = registry.claim("a", true, 1, &user("a")).await.unwrap();
         let second = tokio::spawn({
             let registry = Arc::clone(&registry);
-            async move { registry.claim("a", true, 2).await }
+            async move { registry.claim("a", true, 2, &user("a")).await }
         });
         assert_eq!(farewell(&first).await, Call::Farewell(Farewell::TakenOver));
         assert!(!second.is_finished());
@@ -267,7 +303,7 @@ mod tests {
         let claims: Vec<_> = (0..50)
             .map(|i| {
                 let registry = Arc::clone(&registry);
-                tokio::spawn(async move { drop(registry.claim("a", true, i).await.unwrap()) })
+                tokio::spawn(async move { drop(registry.claim("a", true, i, &user("a")).await.unwrap()) })
             })
             .collect();
         for claim in claims {
@@ -280,22 +316,22 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_limit_only_a_takeover_is_possible() {
         let registry = registry(1, 10);
-        let first = registry.claim("a", true, 1).await.unwrap();
-        assert!(registry.claim("b", true, 2).await.is_err());
+        let first = registry.claim("a", true, 1, &user("a")).await.unwrap();
+        assert!(registry.claim("b", true, 2, &user("b")).await.is_err());
         drop(first);
-        assert!(registry.claim("b", true, 3).await.is_ok());
+        assert!(registry.claim("b", true, 3, &user("b")).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_session_that_was_kept_is_resumed_or_ended_as_the_client_likes() {
         let registry = registry(10, 10);
-        keep(registry.claim("a", false, 1).await.unwrap(), 5);
+        keep(registry.claim("a", false, 1, &user("a")).await.unwrap(), 5);
         assert_eq!((registry.meters.sessions.get(), registry.meters.connections.get()), (1, 0));
-        let again = registry.claim("a", false, 2).await.unwrap();
+        let again = registry.claim("a", false, 2, &user("a")).await.unwrap();
         assert_eq!((again.inbox.serial, again.resumed.is_some(), again.ended.len()), (1, true, 0));
         keep(again, 6);
         assert!(registry.take_kept("a", 5).is_none(), "that absence is over");
-        let clean = registry.claim("a", true, 3).await.unwrap();
+        let clean = registry.claim("a", true, 3, &user("a")).await.unwrap();
         assert_eq!((clean.inbox.serial, clean.resumed.is_some(), clean.ended.len()), (3, false, 1));
         drop(clean);
         assert_eq!(registry.meters.sessions.get(), 0);
@@ -304,19 +340,19 @@ mod tests {
     #[tokio::test]
     async fn when_sessions_are_too_many_the_one_whose_client_left_first_makes_room() {
         let registry = registry(10, 2);
-        let late = registry.claim("late", false, 1).await.unwrap();
-        keep(registry.claim("early", false, 2).await.unwrap(), 7);
+        let late = registry.claim("late", false, 1, &user("late")).await.unwrap();
+        keep(registry.claim("early", false, 2, &user("early")).await.unwrap(), 7);
         keep(late, 8);
-        let third = registry.claim("third", false, 3).await.unwrap();
+        let third = registry.claim("third", false, 3, &user("third")).await.unwrap();
         assert_eq!(third.ended.iter().map(|kept| kept.absence).collect::<Vec<_>>(), [7]);
-        let _fourth = registry.claim("fourth", false, 4).await.unwrap();
-        assert!(registry.claim("fifth", false, 5).await.is_err(), "all are connected");
+        let _fourth = registry.claim("fourth", false, 4, &user("fourth")).await.unwrap();
+        assert!(registry.claim("fifth", false, 5, &user("fifth")).await.is_err(), "all are connected");
     }
 
     #[tokio::test]
     async fn stopping_ends_all_and_admits_nobody() {
         let registry = registry(10, 10);
-        let claim = registry.claim("a", true, 1).await.unwrap();
+        let claim = registry.claim("a", true, 1, &user("a")).await.unwrap();
         let stopping = tokio::spawn({
             let registry = Arc::clone(&registry);
             async move { registry.stop().await }
@@ -324,6 +360,21 @@ mod tests {
         assert_eq!(farewell(&claim).await, Call::Farewell(Farewell::Stopping));
         drop(claim);
         stopping.await.unwrap();
-        assert!(registry.claim("b", true, 2).await.is_err());
+        assert!(registry.claim("b", true, 2, &user("b")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_may_stay_no_longer_is_told_or_forgotten_and_the_others_are_not() {
+        let registry = registry(10, 10);
+        let barred = registry.claim("1", true, 1, &user("a")).await.unwrap();
+        let stays = registry.claim("2", true, 2, &user("b")).await.unwrap();
+        keep(registry.claim("3", false, 3, &user("a")).await.unwrap(), 7);
+        keep(registry.claim("4", false, 4, &user("b")).await.unwrap(), 8);
+        let (closed, ended) = registry.bar(|user| user.name == "b");
+        assert_eq!((closed, ended.iter().map(|kept| kept.absence).collect::<Vec<_>>()), (1, vec![7]));
+        assert_eq!(farewell(&barred).await, Call::Farewell(Farewell::Barred));
+        let calls = poll_fn(|cx| std::task::Poll::Ready(stays.inbox.poll_call(cx, false)));
+        assert!(calls.await.is_pending());
+        assert!(registry.take_kept("4", 8).is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use flotilla_link::BrokerUrl;
+use flotilla_link::Entry;
 use flotilla_schemas::CenterId;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,9 +24,9 @@ pub struct Args {
     /// The center's key
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// The MQTT broker
-    #[arg(long, value_name = "URL", default_value = "mqtt://127.0.0.1:1883")]
-    pub broker: BrokerUrl,
+    /// The broker, and the right to speak to it
+    #[command(flatten)]
+    pub broker: Entry,
     /// Folder for decisions, records and artifacts; made if it is missing
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,

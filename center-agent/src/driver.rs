@@ -288,7 +288,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use center_core::Request;
-    use flotilla_broker::{Broker, Limits};
+    use flotilla_broker::Broker;
+    use flotilla_link::{BrokerUrl, Entry};
     use flotilla_schemas::countermeasure::Countermeasures;
     use flotilla_schemas::fleet::{Center, Fleet};
     use flotilla_schemas::sign::SecretKey;
@@ -319,12 +320,13 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_full_disk_costs_what_was_asked_for_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let (tcp, data) = (vec!["127.0.0.1:0".parse().unwrap()], folder.path().join("broker"));
-        let limits = Limits::default();
-        let broker = Broker::start(flotilla_broker::Config { tcp, data, open: true, limits }).await.unwrap();
+        let open = flotilla_broker::Config::open;
+        let broker = open("127.0.0.1:0".parse().unwrap(), &folder.path().join("broker"));
+        let broker = Broker::start(broker).await.unwrap();
         let key = SecretKey::from_seed("c1".parse().unwrap(), [1; 32]);
+        let url: BrokerUrl = format!("mqtt://{}", broker.local_addrs()[0]).parse().unwrap();
         let link = LinkConfig {
-            broker: format!("mqtt://{}", broker.local_addrs()[0]).parse().unwrap(),
+            broker: Entry::from(url).open().unwrap(),
             client_id: "center-c1".into(),
             will: None,
             filters: center_core::filters(),

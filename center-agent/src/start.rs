@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_link::{BrokerUrl, LinkConfig};
+use flotilla_link::{Broker, Entry, EntryError, LinkConfig};
 use flotilla_sandbox::{Sandbox, SandboxError, SandboxLimits};
 use flotilla_schemas::fleet::{Fleet, FleetError};
 use flotilla_schemas::sign::{SecretKey, SignError};
@@ -34,8 +34,8 @@ pub struct Config {
     pub fleet: PathBuf,
     /// The center's key file.
     pub key: PathBuf,
-    /// The broker.
-    pub broker: BrokerUrl,
+    /// The broker, and the right to speak to it.
+    pub broker: Entry,
     /// The data folder; made if it is missing.
     pub data: PathBuf,
     /// Where the HTTP API listens; port 0 lets the system choose one.
@@ -75,6 +75,9 @@ pub enum StartError {
         /// The center.
         center: CenterId,
     },
+    /// The broker cannot be reached with what was given.
+    #[error(transparent)]
+    Broker(#[from] EntryError),
     /// The API would be open to other machines with a token that nobody chose.
     #[error(
         "{0}: other machines can reach this address; name a token of yours with --token-file, or listen on 127.0.0.1"
@@ -115,8 +118,8 @@ impl Center {
     /// # Errors
     /// All that is wrong with the configuration and the files, not the first alone.
     pub async fn start(config: Config) -> Result<Center, Vec<StartError>> {
-        let (fleet, key) = read_files(&config)?;
-        start(config, fleet, key).await.map_err(|error| vec![error])
+        let (fleet, key, broker) = read_files(&config)?;
+        start(config, fleet, key, broker).await.map_err(|error| vec![error])
     }
 
     /// Where the HTTP API listens.
@@ -153,19 +156,19 @@ impl Center {
     }
 }
 
-fn read_files(config: &Config) -> Result<(Fleet, SecretKey), Vec<StartError>> {
+fn read_files(config: &Config) -> Result<(Fleet, SecretKey, Broker), Vec<StartError>> {
     let (fleet, key) = (read_fleet(config), read_key(&config.key));
     let open = !config.api.ip().is_loopback() && config.token.is_none();
     let mut errors: Vec<StartError> = open.then_some(StartError::Open(config.api)).into_iter().collect();
     let data = std::fs::create_dir_all(&config.data);
     errors.extend(data.map_err(|error| StartError::Data(config.data.clone(), error)).err());
-    match (fleet, key) {
-        (Ok(fleet), Ok(key)) => {
+    match (fleet, key, config.broker.open().map_err(StartError::from)) {
+        (Ok(fleet), Ok(key), Ok(broker)) => {
             errors.extend(other_key(config, &fleet, &key));
-            if errors.is_empty() { Ok((fleet, key)) } else { Err(errors) }
+            if errors.is_empty() { Ok((fleet, key, broker)) } else { Err(errors) }
         }
-        (fleet, key) => {
-            errors.extend([fleet.err(), key.err()].into_iter().flatten());
+        (fleet, key, broker) => {
+            errors.extend([fleet.err(), key.err(), broker.err()].into_iter().flatten());
             Err(errors)
         }
     }
@@ -193,7 +196,7 @@ fn other_key(config: &Config, fleet: &Fleet, key: &SecretKey) -> Option<StartErr
     (!same).then(|| StartError::OtherKey { path: config.key.clone(), center: config.center.clone() })
 }
 
-async fn start(config: Config, fleet: Fleet, key: SecretKey) -> Result<Center, StartError> {
+async fn start(config: Config, fleet: Fleet, key: SecretKey, broker: Broker) -> Result<Center, StartError> {
     let (center, folder) = (config.center.clone(), &config.data);
     let store = Store::open(folder)?;
     let shelf = Arc::new(Shelf::open(folder)?);
@@ -207,7 +210,7 @@ async fn start(config: Config, fleet: Fleet, key: SecretKey) -> Result<Center, S
     let (stop_driver, stop) = oneshot::channel();
     let driver = Driver {
         link: LinkConfig {
-            broker: config.broker,
+            broker,
             client_id: format!("center-{center}"),
             will: Some((Topic::Center(center.clone(), CenterTopic::Avail), center_core::OFFLINE.to_vec())),
             filters: center_core::filters(),
@@ -261,7 +264,7 @@ mod tests {
             center: "c1".parse().unwrap(),
             fleet: folder.join("fleet.json"),
             key: folder.join("c1.key"),
-            broker: "mqtt://127.0.0.1:9".parse().unwrap(),
+            broker: "mqtt://127.0.0.1:9".parse::<flotilla_link::BrokerUrl>().unwrap().into(),
             data: folder.join("data"),
             api: "127.0.0.1:0".parse().unwrap(),
             token: None,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use flotilla_link::BrokerUrl;
+use flotilla_link::Entry;
 use flotilla_schemas::EdgeId;
 use flotilla_schemas::report::Profile;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +17,8 @@ use crate::start::{
 #[command(
     after_help = "Examples:\n  flotilla edge --id e1 --fleet fleet.json --broker mqtt://127.0.0.1:1883 \
 --data /var/lib/flotilla/e1 --equipment equipment.toml\n  flotilla edge --id e4 --fleet fleet.json \
---broker mqtt://127.0.0.1:1883 --data /etc/flotilla --without scripts,disk --memory-mib 4"
+--broker mqtt://127.0.0.1:1883 --data /etc/flotilla --without scripts,disk --memory-mib 4\n  flotilla edge --id e1 --fleet fleet.json \
+--broker mqtts://broker.example --broker-ca ca.pem --broker-token-file e1.token --data /var/lib/flotilla/e1"
 )]
 pub struct Args {
     /// The edge's id: 1 to 64 characters of a-z, 0-9 and -
@@ -26,9 +27,9 @@ pub struct Args {
     /// The fleet file: whom the edge trusts
     #[arg(long, value_name = "FILE")]
     pub fleet: PathBuf,
-    /// The MQTT broker
-    #[arg(long, value_name = "URL", default_value = "mqtt://127.0.0.1:1883")]
-    pub broker: BrokerUrl,
+    /// The broker, and the right to speak to it
+    #[command(flatten)]
+    pub broker: Entry,
     /// Folder for the journal, apps and the edge's key; made if it is missing
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,

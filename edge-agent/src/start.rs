@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use edge_core::Core;
-use flotilla_link::{BrokerUrl, Link, LinkConfig};
+use flotilla_link::{Broker, Entry, EntryError, Link, LinkConfig};
 use flotilla_sandbox::{EquipmentError, Sandbox, SandboxError, SandboxLimits};
 use flotilla_schemas::fleet::{Fleet, FleetError};
 use flotilla_schemas::report::Profile;
@@ -46,8 +46,8 @@ pub struct Config {
     pub edge: EdgeId,
     /// The fleet file.
     pub fleet: PathBuf,
-    /// The broker.
-    pub broker: BrokerUrl,
+    /// The broker, and the right to speak to it.
+    pub broker: Entry,
     /// The data folder; made if it is missing. Without a disk it holds the edge's key and nothing else.
     pub data: PathBuf,
     /// What it can do, within what it was [`BUILT`] with.
@@ -67,6 +67,9 @@ pub enum StartError {
     /// The fleet file is none.
     #[error("{0}: {1}; make one with: flotilla fleet init DIR")]
     Fleet(PathBuf, FleetError),
+    /// The broker cannot be reached with what was given.
+    #[error(transparent)]
+    Broker(#[from] EntryError),
     /// The equipment file is wrong.
     #[error(transparent)]
     Equipment(#[from] EquipmentError),
@@ -99,8 +102,8 @@ impl Edge {
     /// # Errors
     /// All that is wrong with the configuration and the folder, not the first alone.
     pub fn start(config: Config) -> Result<Edge, Vec<StartError>> {
-        let (fleet, devices) = read_files(&config)?;
-        start(config, fleet, devices).map_err(|error| vec![error])
+        let (fleet, devices, broker) = read_files(&config)?;
+        start(config, fleet, devices, broker).map_err(|error| vec![error])
     }
 
     /// Stops it: the apps end, what is journaled stays, the broker is told.
@@ -121,7 +124,7 @@ impl Edge {
     }
 }
 
-fn read_files(config: &Config) -> Result<(Fleet, Devices), Vec<StartError>> {
+fn read_files(config: &Config) -> Result<(Fleet, Devices, Broker), Vec<StartError>> {
     let fleet =
         std::fs::read(&config.fleet).map_err(|error| StartError::File(config.fleet.clone(), error)).and_then(
             |bytes| Fleet::parse(&bytes).map_err(|error| StartError::Fleet(config.fleet.clone(), error)),
@@ -134,15 +137,17 @@ fn read_files(config: &Config) -> Result<(Fleet, Devices), Vec<StartError>> {
     };
     let data =
         std::fs::create_dir_all(&config.data).map_err(|error| StartError::Data(config.data.clone(), error));
-    match (fleet, equipment, data) {
-        (Ok(fleet), Ok(devices), Ok(())) => Ok((fleet, devices)),
-        (fleet, equipment, data) => {
-            Err([fleet.err(), equipment.err(), data.err()].into_iter().flatten().collect())
+    let broker = config.broker.open().map_err(StartError::from);
+    match (fleet, equipment, data, broker) {
+        (Ok(fleet), Ok(devices), Ok(()), Ok(broker)) => Ok((fleet, devices, broker)),
+        (fleet, equipment, data, broker) => {
+            let errors = [fleet.err(), equipment.err(), data.err(), broker.err()];
+            Err(errors.into_iter().flatten().collect())
         }
     }
 }
 
-fn start(config: Config, fleet: Fleet, devices: Devices) -> Result<Edge, StartError> {
+fn start(config: Config, fleet: Fleet, devices: Devices, broker: Broker) -> Result<Edge, StartError> {
     let (edge, folder) = (config.edge.clone(), &config.data);
     let (store, shelf) = open(folder, config.profile.disk)?;
     let store = Arc::new(store);
@@ -167,7 +172,7 @@ fn start(config: Config, fleet: Fleet, devices: Devices) -> Result<Edge, StartEr
     let apps = Apps::new(sandbox, shelf.clone(), inputs.clone());
     let own = |rest| Topic::Edge(edge.clone(), rest);
     let (link, events) = Link::start(LinkConfig {
-        broker: config.broker,
+        broker,
         client_id: format!("edge-{edge}"),
         will: Some((own(EdgeTopic::Avail), b"offline".to_vec())),
         filters: vec![filter_to(&edge), filter_catalog(), format!("{PREFIX}/edge/{edge}/fault/#")],

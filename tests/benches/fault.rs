@@ -13,8 +13,8 @@ use center_agent::Center;
 use center_agent::prove::range::{self, Offered};
 use center_agent::prove::{File, ScriptFiles};
 use edge_agent::Edge;
-use flotilla_broker::{Broker, Limits};
-use flotilla_link::{BrokerUrl, Delivery, Link, LinkConfig, LinkEvent};
+use flotilla_broker::Broker;
+use flotilla_link::{BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
 use flotilla_sandbox::prove::Settings;
 use flotilla_sandbox::{Sandbox, SandboxLimits};
 use flotilla_schemas::app::Manifest;
@@ -220,7 +220,13 @@ impl Api {
 
 fn client(url: &BrokerUrl, id: &str, filters: &[&str]) -> (Link, Receiver<LinkEvent>) {
     let filters = filters.iter().map(|filter| (*filter).to_owned()).collect();
-    Link::start(LinkConfig { broker: url.clone(), client_id: id.into(), will: None, filters, signer: None })
+    Link::start(LinkConfig {
+        broker: Entry::from(url.clone()).open().unwrap(),
+        client_id: id.into(),
+        will: None,
+        filters,
+        signer: None,
+    })
 }
 
 async fn message(events: &mut Receiver<LinkEvent>) {
@@ -273,16 +279,14 @@ async fn main() {
     let path = folder.path();
     write_fleet(path);
     write_equipment(path);
-    let tcp = vec!["127.0.0.1:0".parse().unwrap()];
-    let config =
-        flotilla_broker::Config { tcp, data: path.join("broker"), open: true, limits: Limits::default() };
+    let config = flotilla_broker::Config::open("127.0.0.1:0".parse().unwrap(), &path.join("broker"));
     let broker = Broker::start(config).await.unwrap();
     let url: BrokerUrl = format!("mqtt://{}", broker.local_addrs()[0]).parse().unwrap();
     let center = Center::start(center_agent::Config {
         center: "c1".parse().unwrap(),
         fleet: path.join("fleet.json"),
         key: path.join("c1.key"),
-        broker: url.clone(),
+        broker: url.clone().into(),
         data: path.join("center"),
         api: "127.0.0.1:0".parse().unwrap(),
         token: None,
@@ -291,7 +295,7 @@ async fn main() {
     let edge = Edge::start(edge_agent::Config {
         edge: "e1".parse().unwrap(),
         fleet: path.join("fleet.json"),
-        broker: url.clone(),
+        broker: url.clone().into(),
         data: path.join("edge"),
         profile: edge_agent::BUILT,
         equipment: Some(path.join("equipment.toml")),

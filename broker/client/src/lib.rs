@@ -9,6 +9,7 @@
 //! owner ◀────── LinkEvent ─────────────────────┘  ◀── poll task ──┘
 //! ```
 
+mod entry;
 mod outgoing;
 mod session;
 mod url;
@@ -19,6 +20,7 @@ use flotilla_schemas::Topic;
 use flotilla_schemas::sign::{SecretKey, Signature};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub use entry::{Broker, Entry, EntryError};
 use outgoing::{Outgoing, Queue, Request};
 pub use outgoing::{QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX};
 pub use url::{BrokerUrl, UrlError};
@@ -36,7 +38,7 @@ const EVENTS_MAX: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct LinkConfig {
     /// The broker.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
     /// The MQTT client id: `edge-e1`, `center-c1`.
     pub client_id: String,
     /// What the broker publishes, retained, when the link is lost.

@@ -13,6 +13,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, LastWill, Packet, PubAckReason, Publish, PublishProperties};
 use rumqttc::v5::mqttbytes::v5::{SubAck, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
+use rumqttc::{TlsConfiguration, Transport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -75,7 +76,7 @@ pub(crate) async fn run(
             pause = RETRY_FIRST;
         }
         let waited = jittered(pause);
-        tracing::warn!(broker = %config.broker, error, retry_ms = waited.as_millis() as u64, "broker not reached");
+        tracing::warn!(broker = %config.broker.url, error, retry_ms = waited.as_millis() as u64, "broker not reached");
         if events.send(LinkEvent::Disconnected { error }).await.is_err() {
             return;
         }
@@ -95,11 +96,17 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 fn connect(config: &LinkConfig) -> Connection {
-    let mut options = MqttOptions::new(&config.client_id, &config.broker.host, config.broker.port);
+    let mut options = MqttOptions::new(&config.client_id, &config.broker.url.host, config.broker.url.port);
     options.set_clean_start(true);
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(Some(PACKET_BYTES_MAX));
     options.set_outgoing_inflight_upper_limit(100);
+    if let Some(tls) = &config.broker.tls {
+        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
+    }
+    if let Some(login) = &config.broker.login {
+        options.set_credentials(login.user.as_ref().unwrap_or(&config.client_id), &login.token);
+    }
     if let Some((topic, payload)) = &config.will {
         let will = LastWill::new(topic.to_string(), payload.clone(), QoS::AtLeastOnce, true, None);
         options.set_last_will(will);
@@ -266,6 +273,7 @@ async fn finish(connection: &mut Connection, shared: &Shared, done: oneshot::Sen
 fn describe(error: &ConnectionError) -> String {
     match error {
         ConnectionError::Io(error) => error.to_string(),
+        ConnectionError::Tls(error) => format!("TLS: {error}"),
         ConnectionError::Timeout(_) => "it does not answer".into(),
         ConnectionError::MqttState(StateError::Io(error)) => error.to_string(),
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {

@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use flotilla_broker::{Broker, Config, Limits, Running};
-use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent};
+use flotilla_broker::{Broker, Config, Running};
+use flotilla_link::{BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
 use flotilla_schemas::Topic;
 use flotilla_schemas::sign::{Keys, SecretKey, verify};
 use tokio::sync::mpsc::Receiver;
@@ -22,10 +22,7 @@ use tokio::time::timeout;
 const SOON: Duration = Duration::from_secs(20);
 
 async fn broker(data: &Path, address: &str) -> (Running, SocketAddr) {
-    let tcp = vec![address.parse().unwrap()];
-    let running = Broker::start(Config { tcp, data: data.to_owned(), open: true, limits: Limits::default() })
-        .await
-        .unwrap();
+    let running = Broker::start(Config::open(address.parse().unwrap(), data)).await.unwrap();
     let address = running.local_addrs()[0];
     (running, address)
 }
@@ -36,7 +33,7 @@ fn key() -> SecretKey {
 
 fn link(address: SocketAddr, client_id: &str, filters: &[&str]) -> (Link, Receiver<LinkEvent>) {
     Link::start(LinkConfig {
-        broker: format!("mqtt://{address}").parse().unwrap(),
+        broker: Entry::from(format!("mqtt://{address}").parse::<BrokerUrl>().unwrap()).open().unwrap(),
         client_id: client_id.to_owned(),
         will: None,
         filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),

@@ -140,7 +140,6 @@ impl Retained {
     }
 
     /// Keeps a message of the broker's own, whose topic begins with `$`, until it stops.
-    #[expect(dead_code, reason = "nothing is told below `$SYS` yet")]
     pub(crate) fn put_own(&self, message: Message) {
         let topic = message.clone();
         lock(&self.shared.state).own.insert(topic.topic(), message);

@@ -125,7 +125,7 @@ impl Session {
 
     fn pass_on(&self, publish: &IncomingPublish) -> Result<Option<Ticket>, Refused> {
         let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
-        if !self.admission.role.may_publish(topic) {
+        if !self.admission.user.subject.may_publish(topic) {
             return Err(Refused::NotAuthorized(topic.to_owned()));
         }
         let draft = Draft {
@@ -181,7 +181,7 @@ impl Session {
             return Some(SubscribeReasonCode::TopicFilterInvalid);
         }
         let plain = Share::of(filter).map_or(filter, |share| share.filter);
-        if !self.admission.role.may_subscribe(plain) {
+        if !self.admission.user.subject.may_subscribe(plain) {
             return Some(SubscribeReasonCode::NotAuthorized);
         }
         let full = self.kept.subscriptions.len() >= self.broker.limits.filters_per_session;

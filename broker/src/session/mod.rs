@@ -25,11 +25,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttd::protocol::Packet;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
+use crate::access::Unknown;
 use crate::admission::{Admission, Refusal};
 use crate::broker::Broker;
 use crate::close::Close;
+use crate::entrance::Visitor;
 use crate::inbox::Call;
 use crate::packet::{First, IncomingConnect, ReadError, Version, next_frame};
 use crate::registry::Claim;
@@ -43,15 +45,16 @@ const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 /// How long a session that has nothing to look for sleeps.
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
-/// Serves one connection until it ends. `admitting` is given back as soon as the client is let in.
-pub(crate) async fn serve<S, P>(broker: Arc<Broker>, mut stream: S, peer: SocketAddr, admitting: P)
+/// Serves one connection until it ends.
+pub(crate) async fn serve<S>(broker: Arc<Broker>, mut stream: S, visitor: Visitor)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let mut input = BytesMut::new();
     // On the heap, so that it is gone when the session begins.
-    let greeting = Box::pin(greet(&broker, &mut stream, &mut input, peer)).await;
-    drop(admitting);
+    let greeting = Box::pin(greet(&broker, &mut stream, &mut input, &visitor)).await;
+    let Visitor { peer, half_open, .. } = visitor;
+    drop(half_open);
     let Some((admission, claim)) = greeting else { return };
     tracing::debug!(%peer, client = admission.client_id, "connected");
     Session::new(broker, admission, &claim, input).run(claim, stream, peer).await;
@@ -62,29 +65,29 @@ async fn greet<S>(
     broker: &Arc<Broker>,
     stream: &mut S,
     input: &mut BytesMut,
-    peer: SocketAddr,
+    visitor: &Visitor,
 ) -> Option<(Admission, ClaimedSession)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let (version, refusal) =
-        match timeout(broker.limits.connect_wait, read_first(broker, stream, input)).await {
-            Ok(Ok(First::Connect(connect))) => match admit(broker, *connect).await {
-                Ok(admitted) => return Some(admitted),
-                Err(refused) => refused,
-            },
-            Ok(Ok(First::Unsupported(level))) => {
-                (if level < 5 { Version::V4 } else { Version::V5 }, Refusal::Version(level))
-            }
-            Ok(Err(close)) => {
-                tracing::debug!(%peer, reason = %close, "no CONNECT came");
-                return None;
-            }
-            Err(_) => {
-                tracing::debug!(%peer, "no CONNECT came in time");
-                return None;
-            }
-        };
+    let Visitor { peer, certificate, deadline, .. } = visitor;
+    let (version, refusal) = match timeout_at(*deadline, read_first(broker, stream, input)).await {
+        Ok(Ok(First::Connect(connect))) => match admit(broker, *connect, certificate).await {
+            Ok(admitted) => return Some(admitted),
+            Err(refused) => refused,
+        },
+        Ok(Ok(First::Unsupported(level))) => {
+            (if level < 5 { Version::V4 } else { Version::V5 }, Refusal::Version(level))
+        }
+        Ok(Err(close)) => {
+            tracing::debug!(%peer, reason = %close, "no CONNECT came");
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "no CONNECT came in time");
+            return None;
+        }
+    };
     tracing::info!(%peer, reason = %refusal, "a client was refused");
     broker.meters.refused(refusal.refused()).add(1);
     let mut output = Output::default();
@@ -115,15 +118,23 @@ type ClaimedSession = Box<Claim>;
 async fn admit(
     broker: &Arc<Broker>,
     connect: IncomingConnect,
+    certificate: &[String],
 ) -> Result<(Admission, ClaimedSession), (Version, Refusal)> {
     let version = connect.version;
     let refused = |refusal| (version, refusal);
+    let identified = broker.access.identify(&connect.connect.client_id, connect.login.as_ref(), certificate);
+    let user = identified.await.map_err(|unknown| refused(unknown.into()))?;
     let serial = broker.next_serial();
-    let admission = Admission::decide(connect, serial, &broker.limits).map_err(refused)?;
-    let claim = broker.registry.claim(&admission.client_id, admission.clean_start, serial).await;
+    let admission = Admission::decide(connect, Arc::clone(&user), serial, &broker.limits).map_err(refused)?;
+    let claim = broker.registry.claim(&admission.client_id, admission.clean_start, serial, &user).await;
     let mut claim = claim.map_err(|_| refused(Refusal::Busy))?;
     for ended in claim.ended.drain(..) {
         ended.end(broker);
+    }
+    // Who came too late to be barred by a changed access file is refused here.
+    if !broker.access.holds(&user) {
+        claim.resumed.take().into_iter().for_each(|kept| kept.end(broker));
+        return Err(refused(Unknown::Nobody.into()));
     }
     broker.meters.connects.add(1);
     Ok((admission, Box::new(claim)))
@@ -198,7 +209,7 @@ impl Session {
     fn resume(&mut self, mut former: Kept) {
         former.window.resume(self.admission.deliveries);
         former.subscriptions.retain(|filter| {
-            let may = self.admission.role.may_subscribe(filter);
+            let may = self.admission.user.subject.may_subscribe(filter);
             if !may {
                 self.broker.subscribers.unsubscribe(filter, &former.inbox);
             }
@@ -346,8 +357,10 @@ impl Session {
     /// next connection when that is done.
     async fn end<S: AsyncWrite + Unpin>(mut self, close: Close, claim: ClaimedSession, mut stream: S) {
         close.refused().inspect(|what| self.broker.meters.refused(*what).add(1));
-        if let Close::Left { session_expiry_s: Some(changed), .. } = &close {
-            self.admission.session_expiry_s = *changed;
+        match &close {
+            Close::Left { session_expiry_s: Some(changed), .. } => self.admission.session_expiry_s = *changed,
+            Close::Barred => self.admission.session_expiry_s = 0,
+            _ => {}
         }
         let expiry_s = self.admission.session_expiry_s;
         self.kept.will = self.admission.will.take().filter(|_| close.publishes_will());

@@ -67,7 +67,7 @@ impl Session {
     }
 
     fn deliver_one(&mut self, delivery: &Delivery) -> Result<(), Close> {
-        if !self.admission.role.may_receive(delivery.message.topic()) {
+        if !self.admission.user.subject.may_receive(delivery.message.topic()) {
             return Ok(());
         }
         let pkid = match delivery.qos {

@@ -37,6 +37,8 @@ pub struct Connect {
     pub id: Vec<u8>,
     pub clean: bool,
     pub keep_alive_s: u16,
+    /// User name, password.
+    pub login: Option<(String, String)>,
     pub properties: Vec<u8>,
     /// Topic, payload, QoS, retain.
     pub will: Option<(Vec<u8>, Vec<u8>, u8, bool)>,
@@ -51,6 +53,7 @@ impl Connect {
             id,
             clean: true,
             keep_alive_s: 0,
+            login: None,
             properties: Vec::new(),
             will: None,
             will_properties: Vec::new(),
@@ -60,7 +63,8 @@ impl Connect {
     pub fn bytes(&self) -> Vec<u8> {
         let mut body = text(b"MQTT");
         let will = self.will.as_ref().map_or(0, |(_, _, qos, retain)| 4 | qos << 3 | u8::from(*retain) << 5);
-        body.extend([self.version, will | u8::from(self.clean) << 1]);
+        let login = if self.login.is_some() { 0xc0 } else { 0 };
+        body.extend([self.version, login | will | u8::from(self.clean) << 1]);
         body.extend(self.keep_alive_s.to_be_bytes());
         let properties = |bytes: &[u8]| if self.version == V5 { counted(bytes) } else { Vec::new() };
         body.extend(properties(&self.properties));
@@ -69,6 +73,10 @@ impl Connect {
             body.extend(properties(&self.will_properties));
             body.extend(text(topic));
             body.extend(text(payload));
+        }
+        if let Some((name, secret)) = &self.login {
+            body.extend(text(name.as_bytes()));
+            body.extend(text(secret.as_bytes()));
         }
         packet(0x10, &body)
     }

@@ -148,13 +148,40 @@ async fn who_says_nothing_after_connecting_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_the_limit_of_those_who_wait_to_be_admitted_one_is_closed_at_once() {
-    let served = serve(Limits { handshakes: 1, ..Limits::default() }).await;
+async fn beyond_the_half_open_connections_of_an_address_one_is_closed_at_once() {
+    let served = serve(Limits { half_open_per_address: 1, ..Limits::default() }).await;
     let mut first = Client::open(served.address, V5).await;
     let mut second = Client::open(served.address, V5).await;
     assert_eq!(second.packet().await, None);
     first.send(&Connect::new(V5, "x").bytes()).await;
     assert!(first.packet().await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_the_connections_of_an_address_one_is_closed_at_once_until_another_leaves() {
+    let served = serve(Limits { connections_per_address: 1, ..Limits::default() }).await;
+    let first = Client::connect(served.address, V5, "x").await;
+    let mut second = Client::open(served.address, V5).await;
+    assert_eq!(second.packet().await, None);
+    drop(first);
+    loop {
+        let mut next = Client::open(served.address, V5).await;
+        next.send(&Connect::new(V5, "x").bytes()).await;
+        if next.packet().await.is_some() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_all_half_open_connections_the_next_one_waits_until_another_has_had_its_time() {
+    let connect_wait = Duration::from_millis(300);
+    let served = serve(Limits { half_open: 1, connect_wait, ..Limits::default() }).await;
+    let mut silent = Client::open(served.address, V5).await;
+    let mut next = Client::open(served.address, V5).await;
+    next.send(&Connect::new(V5, "x").bytes()).await;
+    assert_eq!(next.packet().await.expect("a CONNACK").0, 0x20);
+    assert_eq!(silent.packet().await, None, "its time was over before");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,7 +118,7 @@ async fn connecting_and_resetting_at_once_harms_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_connect_and_say_nothing_keep_nobody_out() {
-    let limits = Limits { handshakes: 150, connect_wait: Duration::from_secs(3600), ..Limits::default() };
+    let limits = Limits { half_open: 150, connect_wait: Duration::from_secs(3600), ..Limits::default() };
     let (served, bystander) = serve_bystander(limits).await;
     let mut silent = Vec::new();
     for _ in 0..TIMES {

@@ -1,6 +1,13 @@
 //! The broker over real sockets: what the protocol promises, what strangers do, what survives.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails and speaks by it"
+)]
 
 mod bystander;
 mod client;
@@ -13,6 +20,9 @@ mod process;
 mod retaining;
 mod router;
 mod starting;
+mod tls;
+mod websocket;
+mod who;
 
 use std::net::SocketAddr;
 
@@ -37,10 +47,6 @@ pub(crate) async fn serve_in(folder: TempDir, limits: Limits) -> Served {
 }
 
 pub(crate) fn config(folder: &TempDir, limits: Limits) -> Config {
-    Config {
-        tcp: vec!["127.0.0.1:0".parse().unwrap()],
-        data: folder.path().join("broker"),
-        open: true,
-        limits,
-    }
+    let address = "127.0.0.1:0".parse().unwrap();
+    Config { limits, ..Config::open(address, &folder.path().join("broker")) }
 }

@@ -13,15 +13,13 @@ async fn error(config: Config) -> StartError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_without_passwords_is_refused_unless_it_is_open_on_loopback() {
+async fn a_broker_that_asks_for_nothing_is_refused_beyond_loopback() {
     let folder = tempfile::tempdir().unwrap();
-    let closed = Config { open: false, ..config(&folder, Limits::default()) };
-    assert!(error(closed).await.to_string().contains("--open"));
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:1883"] {
-        let wide = Config { tcp: vec![address.parse().unwrap()], ..config(&folder, Limits::default()) };
+        let wide = Config::open(address.parse().unwrap(), folder.path());
         assert!(matches!(error(wide).await, StartError::OpenBeyondLoopback(_)));
     }
-    let nowhere = Config { tcp: Vec::new(), ..config(&folder, Limits::default()) };
+    let nowhere = Config { listeners: Vec::new(), ..config(&folder, Limits::default()) };
     assert!(matches!(error(nowhere).await, StartError::NoAddress));
 }
 
@@ -29,9 +27,9 @@ async fn a_broker_without_passwords_is_refused_unless_it_is_open_on_loopback() {
 async fn a_port_in_use_is_named() {
     let served = serve(Limits::default()).await;
     let folder = tempfile::tempdir().unwrap();
-    let taken = Config { tcp: vec![served.address], ..config(&folder, Limits::default()) };
+    let taken = Config::open(served.address, folder.path());
     let error = error(taken).await.to_string();
-    assert!(error.contains(&served.address.to_string()) && error.contains("--tcp"), "{error}");
+    assert!(error.contains(&served.address.to_string()) && error.contains("another port"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

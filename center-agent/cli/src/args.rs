@@ -5,6 +5,7 @@ use std::error::Error;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
 
+use crate::access::{self, AccessCommand};
 use crate::agent;
 use crate::app::{self, AppCommand};
 use crate::countermeasures::{self, CountermeasuresCommand};
@@ -44,7 +45,10 @@ enum Command {
     #[command(subcommand)]
     Fleet(FleetCommand),
     /// Run an MQTT broker
-    Broker(flotilla_broker::cli::Args),
+    Broker(Box<flotilla_broker::cli::Args>),
+    /// Say who may use the broker
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Run a center
     Center(center_agent::cli::Args),
     /// Publish, list and show apps
@@ -94,7 +98,8 @@ impl Flotilla {
     pub fn run(self) -> Result<(), Box<dyn Error>> {
         match self.command {
             Command::Demo(demo) => demo::run(&demo)?,
-            Command::Broker(args) => agent::run("broker", flotilla_broker::cli::run(args))?,
+            Command::Broker(args) => agent::run("broker", flotilla_broker::cli::run(*args))?,
+            Command::Access(command) => access::run(command)?,
             Command::Center(args) => agent::run("center", center_agent::cli::run(args))?,
             Command::App(command) => app::run(command)?,
             Command::Fleet(command) => fleet::run(command)?,
@@ -147,6 +152,15 @@ mod tests {
             "demo --once --edges 3 --broker mqtt://127.0.0.1:1883",
             "fleet init dir",
             "broker --tcp 127.0.0.1:1883 --data dir --open",
+            "broker --data dir --access a.toml --tls 0.0.0.0:8883 --tls [::]:8884 --cert c --key k --ca a --ca b \
+             --crl r --client-cert required --ws 127.0.0.1:80 --wss 0.0.0.0:443",
+            "access add edge e1 e2 --access a.toml --json",
+            "access add operator anna --password-file /dev/stdin --replace",
+            "access add edge e1 --certificate gw.example",
+            "access remove maker acme",
+            "access list",
+            "edge --id e1 --fleet f --data d --broker mqtts://h --broker-ca c --broker-cert c --broker-key k",
+            "center --id c1 --fleet f --key k --data d --broker-token-file t --broker-user center-c1 --token-file u",
             "center --id c1 --fleet f.json --key k --broker mqtt://h --data dir --api 127.0.0.1:8080",
             "edge --id e1 --fleet f.json --broker mqtt://h --data dir --equipment e.toml",
             "script check --definition d.dtd --events e.json --app a.wasm --app meter=m.wasm script.xml",
@@ -174,7 +188,7 @@ mod tests {
             "journal dir",
         ];
         for command in commands {
-            let parsed = Flotilla::try_parse_from(format!("flotilla {command}").split(' '));
+            let parsed = Flotilla::try_parse_from(format!("flotilla {command}").split_whitespace());
             assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
         }
     }
@@ -199,6 +213,16 @@ mod tests {
             "edge --id e4 --fleet f.json --data dir --memory-mib 0",
             "events e1 --lane 3",
             "demo --broker http://h",
+            "broker --data dir",
+            "broker --data dir --open --access a.toml",
+            "broker --data dir --open --tls 127.0.0.1:8883",
+            "broker --data dir --open --cert c",
+            "broker --data dir --open --connects-per-second 0",
+            "access add guest anna",
+            "access add edge",
+            "access add operator anna --password-file f --certificate c",
+            "edge --id e1 --fleet f --data d --broker-cert c",
+            "edge --id e1 --fleet f --data d --broker-user u",
         ];
         for command in commands {
             let parsed = Flotilla::try_parse_from(format!("flotilla {command}").split(' '));

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flotilla_link::BrokerUrl;
+use flotilla_link::{BrokerUrl, Entry, EntryError};
 use flotilla_schemas::IdError;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,6 +45,9 @@ pub struct Demo {
     /// An MQTT 5 broker to use instead of an own one; the demo wants it to itself
     #[arg(long, value_name = "URL")]
     pub broker: Option<BrokerUrl>,
+    /// Whom to trust with mqtts://: the authority of the broker's certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    pub broker_ca: Option<PathBuf>,
     /// Leave the folder with the samples, data and logs where it is
     #[arg(long)]
     pub keep: bool,
@@ -62,6 +65,9 @@ pub enum DemoError {
         #[source]
         cause: io::Error,
     },
+    /// The broker cannot be reached with what was given.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     /// The broker cannot be used.
     #[error(transparent)]
     Broker(#[from] sweep::SweepError),
@@ -94,15 +100,16 @@ fn log_text(log: &Option<(String, PathBuf)>) -> String {
 pub fn run(demo: &Demo) -> Result<(), DemoError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut stage = Stage::set(demo.edges, demo.broker.clone())?;
+        let entry = demo.broker.clone().map(|url| Entry { ca: demo.broker_ca.clone(), ..Entry::from(url) });
+        let mut stage = Stage::set(demo.edges, entry)?;
         let played = tokio::select! {
             played = play_on(demo, &mut stage) => played,
             signal = stop_signal() => signal.map_err(DemoError::System).and(Ok(End::Interrupted)),
         };
         stage.end().await;
-        if let Some(broker) = &demo.broker {
+        if demo.broker.is_some() {
             // The next demo sweeps too.
-            let _ = sweep::sweep(broker).await;
+            let _ = sweep::sweep(&stage.broker).await;
         }
         let has_failed = matches!(played, Err(DemoError::Step { .. }));
         if let Some(dir) = stage.close(demo.keep || has_failed) {
@@ -128,8 +135,8 @@ async fn stop_signal() -> io::Result<()> {
 }
 
 async fn play_on(demo: &Demo, stage: &mut Stage) -> Result<End, DemoError> {
-    if let Some(broker) = &demo.broker {
-        sweep::sweep(broker).await?;
+    if demo.broker.is_some() {
+        sweep::sweep(&stage.broker).await?;
     }
     output::line(styled(DIM, format!("everything is in {}", stage.dir.display())))?;
     let mut play = Play::new(stage, demo.once.then_some(ONCE_TIMEOUT));
@@ -158,7 +165,7 @@ fn tell(summary: &Summary, play: &Play<'_>) -> io::Result<()> {
 fn invite(stage: &Stage) -> io::Result<()> {
     let program = std::env::current_exe()?;
     let (dir, program, token) = (stage.dir.display(), program.display(), stage.token_file());
-    let (token, host, port) = (token.display(), &stage.broker.host, stage.broker.port);
+    let (token, host, port) = (token.display(), &stage.broker.url().host, stage.broker.url().port);
     output::line(format!(
         "\n{}\n  \
          cd {dir}\n  \

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong usage. Whoever closes standard output has seen enough, and that
 //! is no failure.
 
+mod access;
 mod agent;
 mod app;
 mod args;

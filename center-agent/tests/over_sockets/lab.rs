@@ -8,8 +8,8 @@ use center_agent::api::types::{BlobStored, ErrorBody, Published};
 use center_agent::prove::range::{self, Offered};
 use center_agent::prove::{File, ScriptFiles};
 use center_agent::{Center, Config};
-use flotilla_broker::{Broker, Limits, Running};
-use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent, Message};
+use flotilla_broker::{Broker, Running};
+use flotilla_link::{Delivery, Entry, Link, LinkConfig, LinkEvent, Message};
 use flotilla_sandbox::prove::Settings;
 use flotilla_sandbox::{Sandbox, SandboxLimits};
 use flotilla_schemas::app::{Grants, Limits as AppLimits, Manifest, Residence};
@@ -47,9 +47,8 @@ impl Lab {
     /// A broker, and a center that has heard what it retains.
     pub async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let tcp = vec!["127.0.0.1:0".parse().unwrap()];
         let data = folder.path().join("broker");
-        let config = flotilla_broker::Config { tcp, data, open: true, limits: Limits::default() };
+        let config = flotilla_broker::Config::open("127.0.0.1:0".parse().unwrap(), &data);
         let broker = Broker::start(config).await.unwrap();
         fleet_files(folder.path());
         let mut lab = Self { folder, broker, center: None };
@@ -67,7 +66,7 @@ impl Lab {
             center: "c1".parse().unwrap(),
             fleet: path("fleet.json"),
             key: path("c1.key"),
-            broker: self.broker_url(),
+            broker: self.broker_url().into(),
             data: path("center"),
             api: "127.0.0.1:0".parse().unwrap(),
             token: None,
@@ -285,7 +284,7 @@ impl Edge {
     pub async fn join(lab: &Lab, id: &str) -> Self {
         let (key, id) = (key(id, 77), id.parse::<EdgeId>().unwrap());
         let (link, events) = Link::start(LinkConfig {
-            broker: lab.broker_url(),
+            broker: Entry::from(lab.broker_url()).open().unwrap(),
             client_id: format!("edge-{id}"),
             will: None,
             filters: vec![filter_to(&id), "fleet/v1/catalog/#".into(), "fleet/v1/blob/#".into()],

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use flotilla_link::{BrokerUrl, Delivery, Link, LinkConfig, LinkEvent};
+use flotilla_link::{Broker, BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
 use flotilla_sandbox::{Access, HostError, Keys, PointSection, Reply, Section};
 use flotilla_schemas::{EdgeId, Value};
 use tokio::sync::{mpsc, watch};
@@ -28,7 +28,7 @@ const FRESH_MS_MAX: u64 = 86_400_000;
 /// A device.
 struct Device {
     name: String,
-    broker: BrokerUrl,
+    broker: Broker,
     points: BTreeMap<String, Topics>,
     heard: watch::Sender<Heard>,
     line: Mutex<Option<Line>>,
@@ -74,8 +74,11 @@ impl Drop for Line {
 /// `fresh` (until the next one, without).
 pub fn read(section: &mut Section) -> Option<Box<dyn Driver>> {
     let url: Option<String> = section.keys.need("broker");
-    let broker = url.and_then(|url| match url.parse() {
-        Ok(broker) => Some(broker),
+    let broker = url.and_then(|url| match url.parse::<BrokerUrl>() {
+        Ok(url) if url.tls => {
+            section.keys.problem("broker", format!("{url}: beside the gateway it is mqtt://"))
+        }
+        Ok(url) => Entry::from(url).open().map_or_else(|error| section.keys.problem("broker", error), Some),
         Err(error) => section.keys.problem("broker", error),
     });
     let mut points = BTreeMap::new();
@@ -183,7 +186,7 @@ impl Device {
             Some((_, _, at)) => unreachable(format!("it has said nothing for {} s", at.elapsed().as_secs())),
             None => {
                 let error = heard.refused.get("")?;
-                unreachable(format!("{} refuses what is subscribed to: {error}", self.broker))
+                unreachable(format!("{} refuses what is subscribed to: {error}", self.broker.url()))
             }
         }
     }
@@ -198,7 +201,7 @@ impl Device {
             {
                 let heard = heard.borrow_and_update();
                 if let Some(why) = &heard.gone {
-                    let text = format!("{}: {} is gone: {why}", self.name, self.broker);
+                    let text = format!("{}: {} is gone: {why}", self.name, self.broker.url());
                     return Err(HostError::Unreachable(text));
                 }
                 if heard.connected

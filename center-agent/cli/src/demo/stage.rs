@@ -7,7 +7,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use flotilla_link::BrokerUrl;
+use flotilla_link::{Broker, BrokerUrl, Entry};
 use flotilla_schemas::EdgeId;
 use tempfile::TempDir;
 
@@ -29,30 +29,35 @@ pub struct Stage {
     /// The folder with all files.
     pub dir: PathBuf,
     /// The broker.
-    pub broker: BrokerUrl,
+    pub broker: Broker,
     /// The center's HTTP API, `http://127.0.0.1:PORT`.
     pub api: String,
     /// The edges.
     pub edges: Vec<EdgeId>,
+    /// Whom to trust with TLS.
+    ca: Option<PathBuf>,
     temp: TempDir,
     processes: Vec<Process>,
 }
 
 impl Stage {
     /// Makes the folder with the samples in it; starts nothing.
-    pub fn set(edges: u8, broker: Option<BrokerUrl>) -> Result<Self, DemoError> {
+    pub fn set(edges: u8, entry: Option<Entry>) -> Result<Self, DemoError> {
         let failed = |cause| DemoError::Stage { what: "make a folder for the demo".into(), cause };
         let temp = tempfile::Builder::new().prefix("flotilla-demo-").tempdir().map_err(failed)?;
         let dir = temp.path().to_owned();
         std::fs::create_dir(dir.join("log")).map_err(failed)?;
         samples::write(&dir, edges).map_err(failed)?;
-        let broker = match broker {
-            Some(broker) => broker,
-            None => BrokerUrl { host: "127.0.0.1".into(), port: free_port()? },
+        let entry = match entry {
+            Some(entry) => entry,
+            None => BrokerUrl { host: "127.0.0.1".into(), port: free_port()?, tls: false }.into(),
         };
         let api = format!("http://127.0.0.1:{}", free_port()?);
         let edges = (1..=edges).filter_map(|n| EdgeId::new(format!("e{n}")).ok()).collect();
-        Ok(Self { dir, broker, api, edges, temp, processes: Vec::new() })
+        let broker = entry.open()?;
+        // The parts run in a folder of their own.
+        let ca = entry.ca.map(std::path::absolute).transpose().map_err(failed)?;
+        Ok(Self { dir, broker, api, edges, ca, temp, processes: Vec::new() })
     }
 
     /// Where the center's token will be.
@@ -62,27 +67,34 @@ impl Stage {
 
     /// Starts the embedded broker.
     pub fn start_broker(&mut self) -> Result<(), DemoError> {
-        let tcp = format!("{}:{}", self.broker.host, self.broker.port);
+        let url = self.broker.url();
+        let tcp = format!("{}:{}", url.host, url.port);
         self.start("broker", &["broker", "--tcp", &tcp, "--data", "broker", "--open"])
     }
 
     /// Starts the center.
     pub fn start_center(&mut self) -> Result<(), DemoError> {
-        let broker = self.broker.to_string();
         let api = self.api.trim_start_matches("http://").to_owned();
         let key = format!("fleet/center-{CENTER}.key");
         let args = ["center", "--id", CENTER, "--fleet", "fleet/fleet.json", "--key", &key];
-        self.start("center", &[&args[..], &["--broker", &broker, "--data", CENTER, "--api", &api]].concat())
+        self.start_agent("center", &[&args[..], &["--data", CENTER, "--api", &api]].concat())
     }
 
     /// Starts an edge.
     pub fn start_edge(&mut self, edge: &EdgeId) -> Result<(), DemoError> {
-        let (broker, equipment) = (self.broker.to_string(), format!("equipment/{edge}.toml"));
-        let args = ["edge", "--id", edge.as_str(), "--fleet", "fleet/fleet.json", "--broker", &broker];
-        let own = ["--data", edge.as_str(), "--equipment", &equipment];
+        let (id, equipment) = (edge.as_str(), format!("equipment/{edge}.toml"));
+        let args = ["edge", "--id", id, "--fleet", "fleet/fleet.json", "--data", id, "--equipment", &equipment];
         let small: &[&str] =
             if is_small(edge) { &["--without", "scripts,disk", "--memory-mib", "3"] } else { &[] };
-        self.start(edge.as_str(), &[&args[..], &own, small].concat())
+        self.start_agent(id, &[&args[..], small].concat())
+    }
+
+    /// Starts what speaks to the broker.
+    fn start_agent(&mut self, name: &str, args: &[&str]) -> Result<(), DemoError> {
+        let url = self.broker.url().to_string();
+        let ca = self.ca.as_ref().map(|ca| ca.display().to_string());
+        let ca: Vec<&str> = ca.iter().flat_map(|ca| ["--broker-ca", ca]).collect();
+        self.start(name, &[args, &["--broker", &url], &ca].concat())
     }
 
     fn start(&mut self, name: &str, args: &[&str]) -> Result<(), DemoError> {

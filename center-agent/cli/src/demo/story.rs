@@ -71,7 +71,8 @@ async fn gather(play: &mut Play<'_>, own_broker: bool) -> Result<(), DemoError> 
 }
 
 fn is_listening(stage: &Stage) -> bool {
-    std::net::TcpStream::connect((stage.broker.host.as_str(), stage.broker.port)).is_ok()
+    let url = stage.broker.url();
+    std::net::TcpStream::connect((url.host.as_str(), url.port)).is_ok()
 }
 
 /// Whether it is so for all edges.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use flotilla_link::{BrokerUrl, Delivery, Link, LinkConfig, LinkEvent};
+use flotilla_link::{Broker, BrokerUrl, Delivery, Link, LinkConfig, LinkEvent};
 use flotilla_schemas::topic::{PREFIX, Topic, Writer};
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -41,10 +41,10 @@ pub enum SweepError {
 }
 
 /// Removes what an earlier demo left on the broker; refuses one that serves another fleet.
-pub async fn sweep(broker: &BrokerUrl) -> Result<(), SweepError> {
+pub async fn sweep(broker: &Broker) -> Result<(), SweepError> {
     let retained = retained(broker).await?;
     if let Some(fleet) = retained.values().flatten().find(|fleet| *fleet != FLEET) {
-        return Err(SweepError::InUse { broker: broker.clone(), fleet: fleet.clone() });
+        return Err(SweepError::InUse { broker: broker.url().clone(), fleet: fleet.clone() });
     }
     // A broker with access rules lets each topic be emptied by its writer alone.
     let mut by_client: BTreeMap<String, BTreeSet<Topic>> = BTreeMap::new();
@@ -69,7 +69,7 @@ pub async fn sweep(broker: &BrokerUrl) -> Result<(), SweepError> {
 }
 
 /// What the broker retains, with the fleet that each message names if it names one.
-async fn retained(broker: &BrokerUrl) -> Result<BTreeMap<Topic, Option<String>>, SweepError> {
+async fn retained(broker: &Broker) -> Result<BTreeMap<Topic, Option<String>>, SweepError> {
     #[derive(Deserialize)]
     struct Named {
         fleet: String,
@@ -93,7 +93,7 @@ type Events = tokio::sync::mpsc::Receiver<LinkEvent>;
 
 /// A link that the broker has taken.
 async fn connect(
-    broker: &BrokerUrl,
+    broker: &Broker,
     client_id: String,
     filters: Vec<String>,
 ) -> Result<(Link, Events), SweepError> {
@@ -114,5 +114,5 @@ async fn connect(
         return Ok((link, events));
     }
     link.stop().await;
-    Err(SweepError::Unreachable { broker: broker.clone(), error })
+    Err(SweepError::Unreachable { broker: broker.url().clone(), error })
 }

@@ -1,0 +1,216 @@
+//! Who may write and read what. The tree is split by writer, so the rules are one line each.
+//!
+//! | role | writes | reads |
+//! |---|---|---|
+//! | edge | below its own `edge/<id>/` | `to/<id>/`, `catalog/`, `blob/`, `gate/` and its own subtree |
+//! | center | what centers write, its own `center/<id>/` and `peer/<id>` | everything |
+//! | operator | nothing: what people decide goes to a center | everything but chunks |
+//! | dashboard | nothing | reports: what is flat and made for people, and `$SYS` |
+//! | maker | `maker/<id>/advisory` | below its own `maker/<id>/` |
+//!
+//! Whatever is written is a topic of the protocol; nobody writes outside of it. The filter of an edge or a maker must
+//! lie in what it may read. A person's filter may be wider (`#`): what may not be read is left out of the deliveries.
+
+use clap::ValueEnum;
+use flotilla_schemas::Topic;
+use flotilla_schemas::topic::Writer;
+
+/// What a user is to the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Role {
+    /// The agent of one gateway.
+    Edge,
+    /// A center agent.
+    Center,
+    /// A person who looks into everything.
+    Operator,
+    /// A person or a program that reads reports.
+    Dashboard,
+    /// Who publishes apps and advisories.
+    Maker,
+}
+
+impl Role {
+    /// All of them, in the order of the table above.
+    pub const ALL: [Self; 5] = [Self::Edge, Self::Center, Self::Operator, Self::Dashboard, Self::Maker];
+
+    /// As it is written in the access file and in front of user names.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Center => "center",
+            Self::Operator => "operator",
+            Self::Dashboard => "dashboard",
+            Self::Maker => "maker",
+        }
+    }
+}
+
+/// Someone with a role; `id` is the edge's, center's or maker's, or the person's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub role: Role,
+    pub id: String,
+}
+
+/// What a role may read: filters in which `%i` stands for the client's own id, and exceptions from them.
+struct Reads {
+    of: &'static [&'static str],
+    except: &'static [&'static str],
+}
+
+const CHUNKS: &[&str] = &["fleet/v1/blob/#", "fleet/v1/edge/+/blob/#"];
+
+const REPORTS: &[&str] = &[
+    "fleet/v1/edge/+/avail",
+    "fleet/v1/edge/+/status",
+    "fleet/v1/edge/+/inventory",
+    "fleet/v1/edge/+/app/+",
+    "fleet/v1/edge/+/event/+",
+    "fleet/v1/edge/+/fault/+/+",
+    "fleet/v1/edge/+/notice",
+    "fleet/v1/center/+/+",
+    "fleet/v1/app/+",
+    "fleet/v1/script/+",
+    "fleet/v1/rollout/+",
+    "fleet/v1/gate/+",
+    "fleet/v1/advisory/+",
+    "fleet/v1/distribution/+/+",
+    "$SYS/#",
+];
+
+fn reads(role: Role) -> Reads {
+    let everything = &["#", "$SYS/#"];
+    match role {
+        Role::Edge => Reads {
+            of: &[
+                "fleet/v1/to/%i/#",
+                "fleet/v1/edge/%i/#",
+                "fleet/v1/catalog/#",
+                "fleet/v1/blob/#",
+                "fleet/v1/gate/#",
+            ],
+            except: &[],
+        },
+        Role::Center => Reads { of: everything, except: &[] },
+        Role::Operator => Reads { of: everything, except: CHUNKS },
+        Role::Dashboard => Reads { of: REPORTS, except: &[] },
+        Role::Maker => Reads { of: &["fleet/v1/maker/%i/#"], except: &[] },
+    }
+}
+
+impl Subject {
+    pub(crate) fn may_publish(&self, topic: &str) -> bool {
+        let Ok(topic) = topic.parse::<Topic>() else { return false };
+        match (self.role, topic.writer()) {
+            (Role::Edge, Writer::Edge(writer)) => writer.as_str() == self.id,
+            (Role::Center, Writer::Center(writer)) => writer.as_str() == self.id,
+            (Role::Center, Writer::Centers) => true,
+            (Role::Maker, Writer::Maker(writer)) => writer.as_str() == self.id,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn may_subscribe(&self, filter: &str) -> bool {
+        let Reads { of, except } = reads(self.role);
+        match self.role {
+            Role::Center => true,
+            Role::Edge | Role::Maker => of.iter().any(|allowed| covers(allowed, &self.id, filter)),
+            Role::Operator | Role::Dashboard => {
+                of.iter().any(|allowed| overlap(allowed, filter))
+                    && !except.iter().any(|denied| covers(denied, &self.id, filter))
+            }
+        }
+    }
+
+    /// Whether a delivery through a filter that was granted may reach this client.
+    pub(crate) fn may_receive(&self, topic: &str) -> bool {
+        let Reads { of, except } = reads(self.role);
+        match self.role {
+            // A center reads everything; filters of the others lie in what they may read.
+            Role::Center | Role::Edge | Role::Maker => true,
+            Role::Operator | Role::Dashboard => {
+                of.iter().any(|allowed| covers(allowed, &self.id, topic))
+                    && !except.iter().any(|denied| covers(denied, &self.id, topic))
+            }
+        }
+    }
+}
+
+/// Whether all that `filter` matches lies in `wide`, whose `%i` stands for `id`. A topic is a filter, too.
+pub(crate) fn covers(wide: &str, id: &str, filter: &str) -> bool {
+    if is_apart(wide, filter) {
+        return false;
+    }
+    let mut narrow = filter.split('/');
+    for level in wide.split('/') {
+        let level = if level == "%i" { id } else { level };
+        match (level, narrow.next()) {
+            ("#", _) => return true,
+            ("+", Some(other)) if other != "#" => {}
+            (level, Some(other)) if level == other => {}
+            _ => return false,
+        }
+    }
+    narrow.next().is_none()
+}
+
+/// Whether some topic matches both filters.
+fn overlap(a: &str, b: &str) -> bool {
+    if is_apart(a, b) || is_apart(b, a) {
+        return false;
+    }
+    let (mut a, mut b) = (a.split('/'), b.split('/'));
+    loop {
+        match (a.next(), b.next()) {
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(a), Some(b)) if a == b || a == "+" || b == "+" => {}
+            _ => return false,
+        }
+    }
+}
+
+/// A wildcard does not match the `$` that a broker's own topics begin with.
+fn is_apart(wide: &str, filter: &str) -> bool {
+    wide.starts_with(['#', '+']) && filter.starts_with('$')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_covers_what_lies_in_it_and_overlaps_what_meets_it() {
+        for (wide, filter, expected) in [
+            ("#", "a/b", (true, true)),
+            ("#", "$SYS/a", (false, false)),
+            ("+/a", "$SYS/a", (false, false)),
+            ("$SYS/#", "$SYS/a", (true, true)),
+            ("$SYS/#", "#", (false, false)),
+            ("a/#", "a", (true, true)),
+            ("a/#", "#", (false, true)),
+            ("a/+", "a/#", (false, true)),
+            ("a/+", "a/b", (true, true)),
+            ("a/+", "a/b/c", (false, false)),
+            ("a/+", "+/b", (false, true)),
+            ("a/b", "a/+", (false, true)),
+            ("a/b", "a", (false, false)),
+            ("a/%i", "a/me", (true, false)),
+            ("a/%i/#", "a/+/x", (false, true)),
+            ("a/b", "a/b", (true, true)),
+        ] {
+            assert_eq!((covers(wide, "me", filter), overlap(wide, filter)), expected, "{wide} {filter}");
+        }
+    }
+
+    #[test]
+    fn every_report_is_a_topic_of_the_protocol_that_is_not_for_agents_alone() {
+        for report in REPORTS.iter().filter(|report| !report.starts_with('$')) {
+            let topic = ["x", "status"].map(|last| match report.rsplit_once("/+") {
+                Some((head, "")) => format!("{head}/{last}").replace('+', "x"),
+                _ => report.replace('+', "x"),
+            });
+            assert!(topic.iter().any(|topic| topic.parse::<Topic>().is_ok()), "{report}: {topic:?}");
+        }
+    }
+}

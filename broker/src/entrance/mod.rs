@@ -1,0 +1,158 @@
+//! The ways in: listeners for TCP, TLS, WebSocket and both, each with a task that does nothing but accept.
+//!
+//! Whatever takes a client's answer, a handshake or its CONNECT, happens in the connection's own task and within one
+//! deadline. So nobody who connects and says nothing, or half of it, keeps others out: see [`gate`] for how many may.
+
+mod gate;
+mod tls;
+mod websocket;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+pub use tls::{ClientCertificate, TlsError, TlsFiles};
+
+use crate::broker::Broker;
+use crate::meters::Refused;
+use crate::session;
+pub(crate) use gate::Gate;
+use gate::{HalfOpen, Open};
+pub(crate) use tls::Tls;
+use websocket::WebSocket;
+
+/// After an accept that failed, mostly for want of file descriptors, the next is tried this much later.
+const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
+
+/// What MQTT travels in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket, `ws://`.
+    WebSocket,
+    /// WebSocket over TLS, `wss://`.
+    SecureWebSocket,
+}
+
+impl Transport {
+    /// As in a URL.
+    pub(crate) fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
+        }
+    }
+
+    pub(crate) fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::SecureWebSocket)
+    }
+}
+
+/// Where to listen, and for what: MQTT 3.1.1 and 5 on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// What MQTT travels in.
+    pub transport: Transport,
+    /// Where. Port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.transport.scheme(), self.address)
+    }
+}
+
+/// Someone at the door, before its CONNECT.
+pub(crate) struct Visitor {
+    pub peer: SocketAddr,
+    /// The names in its client certificate, which was verified.
+    pub certificate: Vec<String>,
+    /// To be given back when it is let in.
+    pub half_open: HalfOpen,
+    /// When its CONNECT must be whole.
+    pub deadline: Instant,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Accepts for ever.
+pub(crate) async fn accept(socket: TcpListener, transport: Transport, broker: Arc<Broker>) {
+    loop {
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_RETRY_WAIT).await;
+                continue;
+            }
+        };
+        match broker.gate.enter(peer.ip()).await {
+            Ok((open, half_open)) => {
+                let deadline = Instant::now() + broker.limits.connect_wait;
+                let visitor = Visitor { peer, certificate: Vec::new(), half_open, deadline };
+                tokio::spawn(serve(Arc::clone(&broker), stream, transport, visitor, open));
+            }
+            Err(_) => {
+                broker.meters.refused(Refused::Handshake).add(1);
+                tracing::debug!(%peer, "closed at once: as many connections from there as may be");
+            }
+        }
+    }
+}
+
+async fn serve(
+    broker: Arc<Broker>,
+    stream: TcpStream,
+    transport: Transport,
+    mut visitor: Visitor,
+    open: Open,
+) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    if transport == Transport::Tcp {
+        session::serve(broker, stream, visitor).await;
+    } else {
+        match timeout_at(visitor.deadline, shake_hands(&broker, stream, transport)).await {
+            Ok(Ok((stream, certificate))) => {
+                visitor.certificate = certificate;
+                session::serve(broker, stream, visitor).await;
+            }
+            Ok(Err(error)) => tracing::debug!(peer = %visitor.peer, %error, "a handshake failed"),
+            Err(_) => tracing::debug!(peer = %visitor.peer, "a handshake was not done in time"),
+        }
+    }
+    drop(open);
+}
+
+async fn shake_hands(
+    broker: &Broker,
+    stream: TcpStream,
+    transport: Transport,
+) -> std::io::Result<(Box<dyn Stream>, Vec<String>)> {
+    let (stream, certificate): (Box<dyn Stream>, _) = match (transport.is_encrypted(), &broker.tls) {
+        (false, _) => (Box::new(stream), Vec::new()),
+        (true, Some(tls)) => {
+            let (stream, certificate) = tls.accept(stream).await?;
+            (Box::new(stream), certificate)
+        }
+        (true, None) => return Err(std::io::Error::other("there is no certificate")),
+    };
+    if matches!(transport, Transport::WebSocket | Transport::SecureWebSocket) {
+        let stream = WebSocket::accept(stream, broker.limits.packet_bytes).await?;
+        return Ok((Box::new(stream), certificate));
+    }
+    Ok((stream, certificate))
+}
