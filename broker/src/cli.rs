@@ -29,7 +29,7 @@ Examples:
 
   Edges by the certificates that two authorities gave them; TCP for the center on the same machine:
     flotilla access add edge e1 --certificate gateway-17.example --access access.toml
-    flotilla broker --data /var/lib/flotilla/broker --access access.toml --tcp 127.0.0.1:1883 \\
+    flotilla broker --data /var/lib/flotilla/broker --access access.toml --tcp 127.0.0.1:1883 --metrics 127.0.0.1:9090 \\
       --tls '[::]:8883' --cert broker.pem --key broker.key --ca ours.pem --ca theirs.pem --crl ours.crl \\
       --client-cert required"
 )]
@@ -70,6 +70,9 @@ pub struct Args {
     /// Whether clients over TLS must have a certificate
     #[arg(long, value_name = "WHEN", requires = "ca", default_value = "optional")]
     pub client_cert: ClientCertificate,
+    /// Serve metrics for Prometheus here, http://ADDRESS/metrics, to everyone who can reach it
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// The most sessions at a time
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
     pub connections: usize,
@@ -118,6 +121,7 @@ impl From<Args> for Config {
             data: args.data,
             access: args.access,
             tls: files.map(|(cert, key)| TlsFiles { cert, key, ca, crl, client_certificate }),
+            metrics: args.metrics,
             limits,
         }
     }

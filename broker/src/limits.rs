@@ -30,6 +30,8 @@ pub struct Limits {
     pub password_waits: usize,
     /// The longest keep-alive, in seconds. An MQTT 5 client that asks for more, or for none, is given this one.
     pub keep_alive_max_s: u16,
+    /// How often the broker tells its figures below `$SYS`.
+    pub sys_period: Duration,
     /// How long a client may take nothing of what waits for it, neither reading nor acknowledging, before it is
     /// closed as a slow reader.
     pub stall_wait: Duration,
@@ -76,6 +78,7 @@ impl Default for Limits {
             connects_per_second: 5_000,
             password_checks: 2,
             password_waits: 64,
+            sys_period: Duration::from_secs(10),
             connect_wait: Duration::from_secs(10),
             keep_alive_max_s: 60,
             stall_wait: Duration::from_secs(30),

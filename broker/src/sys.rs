@@ -1,6 +1,6 @@
 //! `$SYS/broker/…`: the [`Meters`](crate::meters) as topics that MQTT tools show, by mosquitto's names.
 //!
-//! Told every [`PERIOD`] and kept as retained messages in memory, so whoever subscribes sees them at once. Clients
+//! Told from time to time and kept as retained messages in memory, so whoever subscribes sees them at once. Clients
 //! publish nothing below `$SYS`. Messages are application messages alone; other packets are not counted.
 
 use std::sync::Arc;
@@ -12,13 +12,10 @@ use crate::broker::Broker;
 use crate::message::Draft;
 use crate::meters::{Dropped, Meters};
 
-/// How often they are told.
-const PERIOD: Duration = Duration::from_secs(10);
-
 /// Tells them for ever.
 pub(crate) async fn tell(broker: Arc<Broker>) {
     let began = Instant::now();
-    let mut period = tokio::time::interval(PERIOD);
+    let mut period = tokio::time::interval(broker.limits.sys_period);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         period.tick().await;

@@ -342,6 +342,15 @@ async fn what_the_broker_counts_is_told_below_sys_to_those_who_may_know() {
     let told = dashboard.received().await;
     assert_eq!((told.topic.as_str(), told.retain), ("$SYS/broker/version", true));
     assert!(told.payload.starts_with(b"flotilla version "));
+    dashboard.subscribe("$SYS/broker/messages/received", 1).await;
+    let mut center = guarded.client(V5, "center-c1").await;
+    center.publish("fleet/v1/to/e1/ack", b"x", false, &[]).await;
+    loop {
+        let told = dashboard.received().await;
+        if told.topic.ends_with("messages/received") && !told.retain && told.payload == b"1" {
+            break;
+        }
+    }
     let mut wide = guarded.client(V5, "operator-anna").await;
     wide.subscribe("#", 1).await;
     assert_eq!(wide.received_so_far().await, [], "# does not mean them");
