@@ -130,7 +130,7 @@ impl Encoder<'_> {
             .map(|(bound, up_to)| (seconds(bound), up_to - std::mem::replace(&mut before, up_to)))
             .collect();
         let count = histogram.count();
-        buckets.push((f64::MAX, count.saturating_sub(before)));
+        buckets.push((f64::INFINITY, count.saturating_sub(before)));
         let unit = Some(&Unit::Seconds);
         let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
         metric.encode_histogram::<NoLabelSet>(seconds(histogram.sum_us()), count, &buckets, None)

@@ -199,6 +199,7 @@ async fn a_slow_reader_over_tls_gets_everything_in_the_end() {
     for n in 0..60 {
         let (first, body) = slow.packet().await;
         assert_eq!((first, body.last()), (0x32, Some(&n)));
+        slow.send(&packet(0x40, &body[20..22])).await;
     }
     let _keep = Arc::new(center);
 }
