@@ -54,6 +54,9 @@ pub enum EditError {
     /// Not an id.
     #[error("name a user: {0}")]
     Id(#[from] IdError),
+    /// One user twice.
+    #[error("add {0}: it is named twice")]
+    Twice(String),
     /// Those users are there already.
     #[error("add {0}: there already; --replace gives a new credential, and the former one ends")]
     There(String),
@@ -102,7 +105,13 @@ impl AccessFile {
         credential: &NewCredential,
         replace: bool,
     ) -> Result<Vec<(String, String)>, EditError> {
-        ids.iter().try_for_each(|id| EdgeId::new(id).map(|_| ()))?;
+        let mut seen = BTreeSet::new();
+        for id in ids {
+            EdgeId::new(id)?;
+            if !seen.insert(id) {
+                return Err(EditError::Twice(user_name(role, id)));
+            }
+        }
         check(role, ids, credential)?;
         self.change(|entries| {
             let there = ids.iter().filter(|id| entries.contains_key(&(role, (*id).clone())));
@@ -264,6 +273,7 @@ mod tests {
         let password = || NewCredential::Password("long enough".into());
         assert!(matches!(add(Role::Center, "c1", password()), Err(EditError::Agent(_))));
         assert!(matches!(add(Role::Edge, "E1", NewCredential::Token), Err(EditError::Id(_))));
+        assert!(matches!(add(Role::Edge, "e5 e5", NewCredential::Token), Err(EditError::Twice(_))));
         add(Role::Maker, "acme", password()).unwrap();
         let listed: Vec<String> = file
             .list()
