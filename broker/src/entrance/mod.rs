@@ -82,6 +82,8 @@ pub(crate) struct Visitor {
     pub half_open: HalfOpen,
     /// When its CONNECT must be whole.
     pub deadline: Instant,
+    /// To be given back when it is gone.
+    pub open: Open,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -90,51 +92,45 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// Accepts for ever.
 pub(crate) async fn accept(socket: TcpListener, transport: Transport, broker: Arc<Broker>) {
     loop {
-        let (stream, peer) = match socket.accept().await {
-            Ok(accepted) => accepted,
+        match socket.accept().await {
+            Ok((stream, peer)) => receive(&broker, stream, peer, transport).await,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_RETRY_WAIT).await;
-                continue;
-            }
-        };
-        match broker.gate.enter(peer.ip()).await {
-            Ok((open, half_open)) => {
-                let deadline = Instant::now() + broker.limits.connect_wait;
-                let visitor = Visitor { peer, certificate: Vec::new(), half_open, deadline };
-                tokio::spawn(serve(Arc::clone(&broker), stream, transport, visitor, open));
-            }
-            Err(_) => {
-                broker.meters.refused(Refused::Handshake).add(1);
-                tracing::debug!(%peer, "closed at once: as many connections from there as may be");
             }
         }
     }
 }
 
-async fn serve(
-    broker: Arc<Broker>,
-    stream: TcpStream,
-    transport: Transport,
-    mut visitor: Visitor,
-    open: Open,
-) {
+/// Waits until another one may come in, and gives it a task of its own.
+async fn receive(broker: &Arc<Broker>, stream: TcpStream, peer: SocketAddr, transport: Transport) {
+    let Ok((open, half_open)) = broker.gate.enter(peer.ip()).await else {
+        broker.meters.refused(Refused::Handshake).add(1);
+        return tracing::debug!(%peer, "closed at once: as many connections from there as may be");
+    };
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    if transport == Transport::Tcp {
-        session::serve(broker, stream, visitor).await;
-    } else {
-        match timeout_at(visitor.deadline, shake_hands(&broker, stream, transport)).await {
-            Ok(Ok((stream, certificate))) => {
-                visitor.certificate = certificate;
-                session::serve(broker, stream, visitor).await;
-            }
-            Ok(Err(error)) => tracing::debug!(peer = %visitor.peer, %error, "a handshake failed"),
-            Err(_) => tracing::debug!(peer = %visitor.peer, "a handshake was not done in time"),
+    let deadline = Instant::now() + broker.limits.connect_wait;
+    let visitor = Visitor { peer, certificate: Vec::new(), half_open, deadline, open };
+    let broker = Arc::clone(broker);
+    match transport {
+        Transport::Tcp => tokio::spawn(session::serve(broker, stream, visitor)),
+        wrapped => tokio::spawn(serve(broker, stream, wrapped, visitor)),
+    };
+}
+
+async fn serve(broker: Arc<Broker>, stream: TcpStream, transport: Transport, mut visitor: Visitor) {
+    // On the heap, so that it is gone when the session begins.
+    let handshake = Box::pin(shake_hands(&broker, stream, transport));
+    match timeout_at(visitor.deadline, handshake).await {
+        Ok(Ok((stream, certificate))) => {
+            visitor.certificate = certificate;
+            session::serve(broker, stream, visitor).await;
         }
+        Ok(Err(error)) => tracing::debug!(peer = %visitor.peer, %error, "a handshake failed"),
+        Err(_) => tracing::debug!(peer = %visitor.peer, "a handshake was not done in time"),
     }
-    drop(open);
 }
 
 async fn shake_hands(
@@ -155,4 +151,22 @@ async fn shake_hands(
         return Ok((Box::new(stream), certificate));
     }
     Ok((stream, certificate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the task of a connection takes; its queues are on the heap, and empty while it is idle.
+    const TASK_BYTES: usize = 2_560;
+
+    fn task_bytes<F>(_: impl Fn(Arc<Broker>, TcpStream, Visitor) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_is_a_small_task() {
+        let bytes = task_bytes(session::serve::<TcpStream>);
+        assert!(bytes <= TASK_BYTES, "{bytes}");
+    }
 }

@@ -34,12 +34,12 @@ async fn what_is_published_below_dollar_reaches_nobody_and_is_not_kept() {
     let served = serve(Limits::default()).await;
     let mut center = Client::connect(served.address, V5, "center-c1").await;
     center.subscribe("#", 1).await;
-    center.subscribe("$SYS/#", 1).await;
+    center.subscribe("$SYS/x", 1).await;
     assert_eq!(center.publish("$SYS/x", b"x", true, &[]).await, Some(0x10), "no matching subscribers");
     assert_eq!(center.received_so_far().await, []);
     let mut old = Client::connect(served.address, V4, "center-c2").await;
     assert_eq!(old.publish("$SYS/x", b"x", true, &[]).await, Some(0));
-    assert_eq!(old.subscribe("$SYS/#", 1).await, 1);
+    assert_eq!(old.subscribe("$SYS/x", 1).await, 1);
     assert_eq!(old.received_so_far().await, []);
 }
 

@@ -327,16 +327,12 @@ async fn mosquittos_clients_see_faults_as_a_dashboard_and_may_not_publish_as_one
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_counts_is_told_below_sys_to_those_who_may_know() {
-    let guarded = guarded(Limits::default()).await;
+    let guarded = guarded(Limits { sys_period: Duration::from_millis(50), ..Limits::default() }).await;
     let readers =
         those(async |name: String| guarded.client(V5, &name).await.subscribe("$SYS/#", 1).await == 1);
     assert_eq!(readers.await, "cod");
-    let mut edge = guarded.client(V5, "edge-e1").await;
-    assert_eq!(
-        edge.publish("$SYS/broker/uptime", b"x", false, &[]).await,
-        None,
-        "nobody tells but the broker"
-    );
+    let mut liar = guarded.client(V5, "center-c1").await;
+    assert_eq!(liar.publish("$SYS/broker/version", b"x", true, &[]).await, Some(0x10), "nobody hears it");
     let mut dashboard = guarded.client(V5, "dashboard-grafana").await;
     dashboard.subscribe("$SYS/broker/version", 1).await;
     let told = dashboard.received().await;
@@ -347,7 +343,7 @@ async fn what_the_broker_counts_is_told_below_sys_to_those_who_may_know() {
     center.publish("fleet/v1/to/e1/ack", b"x", false, &[]).await;
     loop {
         let told = dashboard.received().await;
-        if told.topic.ends_with("messages/received") && !told.retain && told.payload == b"1" {
+        if told.topic.ends_with("messages/received") && !told.retain && told.payload != b"0" {
             break;
         }
     }
