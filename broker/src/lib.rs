@@ -25,9 +25,9 @@ mod admission;
 mod broker;
 pub mod cli;
 mod close;
+mod entrance;
 #[cfg(test)]
 mod fuzz;
-mod entrance;
 mod inbox;
 mod limits;
 mod lock;
