@@ -211,6 +211,30 @@ fn read(file: &Path, problems: &mut Vec<String>) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    #[derive(clap::Parser)]
+    struct Agent {
+        #[command(flatten)]
+        entry: Entry,
+        #[arg(long)]
+        key: Option<PathBuf>,
+        #[arg(long)]
+        token_file: Option<PathBuf>,
+    }
+
+    #[test]
+    fn the_options_hold_together_beside_those_of_a_center() {
+        use clap::{CommandFactory, Parser};
+        Agent::command().debug_assert();
+        let parse = |args: &str| Agent::try_parse_from(args.split(' '));
+        let all = "center --key k --token-file u --broker mqtts://h --broker-ca c --broker-cert c --broker-key b \
+                   --broker-token-file t --broker-user center-c1";
+        let agent = parse(&all.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap();
+        assert_eq!((agent.key, agent.entry.key), (Some("k".into()), Some("b".into())));
+        assert_eq!((agent.token_file, agent.entry.token_file), (Some("u".into()), Some("t".into())));
+        assert!(parse("center --broker-cert c").is_err());
+        assert!(parse("center --broker-user u").is_err());
+    }
+
     fn problems(entry: &Entry) -> Vec<String> {
         entry.open().unwrap_err().0
     }
