@@ -136,7 +136,7 @@ async fn a_device_that_speaks_to_a_broker_is_read_set_and_confirmed_by_what_it_s
     let url = format!("mqtt://127.0.0.1:{port}");
     let filters = vec!["home/lamp/set".to_owned(), "home/lamp/level/set".to_owned()];
     let (device, events) = Link::start(LinkConfig {
-        broker: url.parse().unwrap(),
+        broker: flotilla_link::Entry::from(url.parse::<flotilla_link::BrokerUrl>().unwrap()).open().unwrap(),
         client_id: "lamp".to_owned(),
         will: None,
         filters,
