@@ -83,7 +83,8 @@ impl Stage {
     /// Starts an edge.
     pub fn start_edge(&mut self, edge: &EdgeId) -> Result<(), DemoError> {
         let (id, equipment) = (edge.as_str(), format!("equipment/{edge}.toml"));
-        let args = ["edge", "--id", id, "--fleet", "fleet/fleet.json", "--data", id, "--equipment", &equipment];
+        let args =
+            ["edge", "--id", id, "--fleet", "fleet/fleet.json", "--data", id, "--equipment", &equipment];
         let small: &[&str] =
             if is_small(edge) { &["--without", "scripts,disk", "--memory-mib", "3"] } else { &[] };
         self.start_agent(id, &[&args[..], small].concat())
