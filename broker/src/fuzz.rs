@@ -5,12 +5,14 @@
 
 use std::io::Cursor;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use bolero::check;
 use bytes::BytesMut;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::entrance::Visitor;
 use crate::packet::{First, Incoming, ReadError, Version, next_frame};
 use crate::{Broker, Config, Limits, Running, session};
 
@@ -166,12 +168,10 @@ impl Lab {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            tcp: vec![([127, 0, 0, 1], 0).into()],
-            data: folder.path().to_owned(),
-            open: true,
-            limits: Limits { sessions: 100, retained_count: 100, ..Limits::default() },
-        };
+        // Random bytes come faster than connections may.
+        let limits =
+            Limits { sessions: 100, retained_count: 100, connects_per_second: u32::MAX, ..Limits::default() };
+        let config = Config { limits, ..Config::open(([127, 0, 0, 1], 0).into(), folder.path()) };
         let running = runtime.block_on(Broker::start(config)).unwrap();
         Self { runtime, running, _folder: folder }
     }
@@ -181,7 +181,11 @@ impl Lab {
         let mut answer = Vec::new();
         let stream = tokio::io::join(Cursor::new(bytes), &mut answer);
         let peer = ([127, 0, 0, 1], 1).into();
-        self.runtime.block_on(session::serve(self.running.shared(), stream, peer, ()));
+        let broker = self.running.shared();
+        self.runtime.block_on(async {
+            let visitor = Visitor::of(&broker, peer).await.unwrap();
+            session::serve(Arc::clone(&broker), stream, visitor).await;
+        });
         answer
     }
 }

@@ -22,7 +22,7 @@ use crate::broker::Broker;
 use crate::meters::Refused;
 use crate::session;
 pub(crate) use gate::Gate;
-use gate::{HalfOpen, Open};
+use gate::{Crowded, HalfOpen, Open};
 pub(crate) use tls::Tls;
 use websocket::WebSocket;
 
@@ -86,6 +86,15 @@ pub(crate) struct Visitor {
     pub open: Open,
 }
 
+impl Visitor {
+    /// Someone without a certificate, as soon as another one may come in from there.
+    pub(crate) async fn of(broker: &Broker, peer: SocketAddr) -> Result<Self, Crowded> {
+        let (open, half_open) = broker.gate.enter(peer.ip()).await?;
+        let deadline = Instant::now() + broker.limits.connect_wait;
+        Ok(Self { peer, certificate: Vec::new(), half_open, deadline, open })
+    }
+}
+
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -104,15 +113,13 @@ pub(crate) async fn accept(socket: TcpListener, transport: Transport, broker: Ar
 
 /// Waits until another one may come in, and gives it a task of its own.
 async fn receive(broker: &Arc<Broker>, stream: TcpStream, peer: SocketAddr, transport: Transport) {
-    let Ok((open, half_open)) = broker.gate.enter(peer.ip()).await else {
+    let Ok(visitor) = Visitor::of(broker, peer).await else {
         broker.meters.refused(Refused::Handshake).add(1);
         return tracing::debug!(%peer, "closed at once: as many connections from there as may be");
     };
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let deadline = Instant::now() + broker.limits.connect_wait;
-    let visitor = Visitor { peer, certificate: Vec::new(), half_open, deadline, open };
     let broker = Arc::clone(broker);
     match transport {
         Transport::Tcp => tokio::spawn(session::serve(broker, stream, visitor)),
