@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use flotilla_broker::Limits;
+use flotilla_broker::{Broker, ClientCertificate, Config, Limits, Listener, TlsFiles, Transport};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::bystander::Bystander;
 use crate::client::{Client, Connect, V4, V5, packet, text, user_property};
+use crate::tls::{self, Authority};
 use crate::{Served, serve};
 
 /// How often each is done.
@@ -126,6 +131,57 @@ async fn those_who_connect_and_say_nothing_keep_nobody_out() {
     }
     Client::connect(served.address, V5, "x").await;
     bystander.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_begin_no_handshake_keep_nobody_out_of_any_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "authority");
+    let (cert, key) = authority.issue("broker", "localhost", 1);
+    let client_certificate = ClientCertificate::Optional;
+    let address = "127.0.0.1:0".parse().unwrap();
+    let transports = [Transport::Tcp, Transport::Tls, Transport::WebSocket, Transport::SecureWebSocket];
+    let config = Config {
+        listeners: transports.map(|transport| Listener { transport, address }).into(),
+        tls: Some(TlsFiles { cert, key, ca: Vec::new(), crl: Vec::new(), client_certificate }),
+        limits: Limits { connect_wait: Duration::from_secs(3600), ..Limits::default() },
+        ..Config::open(address, &folder.path().join("broker"))
+    };
+    let running = Broker::start(config).await.unwrap();
+    let addresses = running.local_addrs().to_vec();
+    let mut bystander = Bystander::start(addresses[0]).await;
+    let mut silent = Vec::new();
+    for address in &addresses {
+        for i in 0..TIMES {
+            let mut client = Client::open(*address, V5).await;
+            // Every other one begins a TLS record, or a request, and leaves it at that.
+            client.send(if i % 2 == 0 { b"" } else { b"\x16\x03\x01" }).await;
+            silent.push(client);
+        }
+        bystander.goes_on().await;
+    }
+    let trusting = || tls::config(&authority.file, None);
+    for (transport, address) in transports.into_iter().zip(&addresses) {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let localhost = || "localhost".try_into().unwrap();
+        match transport {
+            Transport::Tcp => drop(Client::connect(*address, V5, "x").await),
+            Transport::Tls => {
+                drop(TlsConnector::from(trusting()).connect(localhost(), stream).await.unwrap())
+            }
+            Transport::WebSocket => shake_hands(stream).await,
+            Transport::SecureWebSocket => {
+                shake_hands(TlsConnector::from(trusting()).connect(localhost(), stream).await.unwrap()).await;
+            }
+        }
+    }
+    bystander.finish().await;
+}
+
+async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
+    let mut request = "ws://localhost/mqtt".into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "mqtt".parse().unwrap());
+    tokio_tungstenite::client_async(request, stream).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
