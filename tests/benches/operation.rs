@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edge_agent::apps::{Apps, LoadOf};
-use edge_agent::shelf::Shelf;
+use edge_agent::shelf::{Folder, Shelf};
 use edge_core::{Code, Input};
 use flotilla_sandbox::{Host, HostError, Level, Reply, Sandbox, SandboxLimits};
 use flotilla_schemas::app::Manifest;
@@ -81,7 +81,7 @@ impl Bench {
         let wasm = std::fs::read(format!("{APPS}/{name}/app.wasm")).unwrap();
         let machine = sandbox.compile(&wasm).unwrap();
         let artifact = Artifact::of(&machine);
-        let shelf = Shelf::open(folder).unwrap();
+        let shelf = Shelf::Folder(Folder::open(folder).unwrap());
         for (digest, chunk) in artifact.chunks.iter().zip(machine.chunks(CHUNK_BYTES)) {
             shelf.store_chunk(&artifact, *digest, chunk).unwrap();
         }
