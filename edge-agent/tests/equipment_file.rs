@@ -175,7 +175,7 @@ fn every_wrong_key_of_every_driver_is_named_at_once() {
             "device.a.point.p.address: 65535 is the last: there is none for the other half",
             "device.a.point.q.register: is one bit: data, words, scale and offset are for registers",
             "device.a.point.q.access: this register can be read alone, r",
-            "device.b.broker: \"tcp:1883\" is not a broker: write mqtt://HOST or mqtt://HOST:PORT",
+            "device.b.broker: \"tcp:1883\" is not a broker: write mqtt://HOST, mqtts://HOST or either with :PORT",
             "device.b.point.p.state: \"a/+\" is not a topic without wildcards",
             "device.b.point.p.set: is missing: where it is set",
             "device.b.point.p.on: stands with another off, and for a bool",
