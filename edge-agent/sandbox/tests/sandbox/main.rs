@@ -3,6 +3,8 @@
 #![cfg(test)]
 mod edge;
 mod faults;
+mod fuzz;
+mod hostile;
 mod isolation;
 mod loading;
 mod operations;

@@ -13,7 +13,7 @@ fn inspect(text: &str) -> Vec<String> {
 }
 
 /// A component with one core module and these lifted functions.
-fn component(module: &str, lifted: &str) -> String {
+pub fn component(module: &str, lifted: &str) -> String {
     format!("(component (core module $m {module}) (core instance $i (instantiate $m)) {lifted})")
 }
 
