@@ -63,10 +63,13 @@ impl Cursor {
         self.rest().starts_with(literal)
     }
 
-    fn pass(&mut self, bytes: usize) {
+    /// Passes so many bytes; returns them.
+    fn pass(&mut self, bytes: usize) -> &str {
         let end = self.offset + bytes;
-        self.at = self.at.behind(self.text.get(self.offset..end).unwrap_or_default());
+        let passed = self.text.get(self.offset..end).unwrap_or_default();
+        self.at = self.at.behind(passed);
         self.offset = end;
+        passed
     }
 
     /// Passes one character.
@@ -87,36 +90,30 @@ impl Cursor {
     }
 
     /// Passes characters while they are of a kind.
-    pub fn take_while(&mut self, kind: impl Fn(char) -> bool) -> String {
+    pub fn take_while(&mut self, kind: impl Fn(char) -> bool) -> &str {
         let rest = self.rest();
-        let taken = rest.get(..rest.find(|c| !kind(c)).unwrap_or(rest.len())).unwrap_or_default().to_owned();
-        self.pass(taken.len());
-        taken
+        let bytes = rest.find(|c| !kind(c)).unwrap_or(rest.len());
+        self.pass(bytes)
     }
 
     /// Passes everything up to this literal and the literal too; nothing if there is no such literal.
-    pub fn take_through(&mut self, literal: &str) -> Option<String> {
-        let taken = self.rest().split_once(literal)?.0.to_owned();
-        self.pass(taken.len() + literal.len());
-        Some(taken)
+    pub fn take_through(&mut self, literal: &str) -> Option<&str> {
+        let bytes = self.rest().find(literal)?;
+        self.pass(bytes + literal.len()).get(..bytes)
     }
 
     /// Passes everything up to this literal and the literal too; whether there is such a literal.
     pub fn skip_through(&mut self, literal: &str) -> bool {
-        let found = self.rest().find(literal);
-        found.inspect(|start| self.pass(start + literal.len())).is_some()
+        self.take_through(literal).is_some()
     }
 
     /// Passes white space; whether there was any.
     pub fn white(&mut self) -> bool {
-        let rest = self.rest();
-        let bytes = rest.find(|c| !is_white(c)).unwrap_or(rest.len());
-        self.pass(bytes);
-        bytes > 0
+        !self.take_while(is_white).is_empty()
     }
 
     /// Passes a name, without `:`.
-    pub fn name(&mut self, what: &str) -> Result<String, Problem> {
+    pub fn name(&mut self, what: &str) -> Result<&str, Problem> {
         let at = self.at();
         let name = self.any_name(what)?;
         match name.contains(':') {
@@ -127,16 +124,16 @@ impl Cursor {
 
     /// Passes the name of an attribute: without `:`, but for the prefix that XML itself binds (`xml:space`,
     /// `xml:lang`).
-    pub fn attribute_name(&mut self, what: &str) -> Result<String, Problem> {
+    pub fn attribute_name(&mut self, what: &str) -> Result<&str, Problem> {
         let at = self.at();
         let name = self.any_name(what)?;
-        match name.strip_prefix(XML_PREFIX).unwrap_or(&name) {
+        match name.strip_prefix(XML_PREFIX).unwrap_or(name) {
             local if is_name(local) && !local.contains(':') => Ok(name),
             _ => fail(at, format!("`{name}`: a `:` in a name is not supported, except in `xml:` attributes")),
         }
     }
 
-    fn any_name(&mut self, what: &str) -> Result<String, Problem> {
+    fn any_name(&mut self, what: &str) -> Result<&str, Problem> {
         let at = self.at();
         if !self.peek().is_some_and(is_name_start) {
             return fail(at, format!("expected {what}, found {}", self.found()));
@@ -176,7 +173,9 @@ mod tests {
 
     #[test]
     fn the_one_prefix_that_xml_binds_is_read_in_attributes_alone() {
-        let read = |text: &str| Cursor::new(text).attribute_name("a name").map_err(|problem| problem.message);
+        let read = |text: &str| {
+            Cursor::new(text).attribute_name("a name").map(str::to_owned).map_err(|problem| problem.message)
+        };
         assert_eq!(read("xml:space=").as_deref(), Ok("xml:space"));
         for name in ["x:a", "xml:", "xml:a:b", "xml:1", "xmlns:a", ":a", "XML:space"] {
             let message = format!("`{name}`: a `:` in a name is not supported, except in `xml:` attributes");
@@ -189,7 +188,7 @@ mod tests {
     fn a_replacement_text_stands_where_its_reference_does() {
         let at = Position { line: 3, col: 7 };
         let mut cursor = Cursor::standing_for("a\nb".into(), at);
-        assert_eq!(cursor.take_through("b").as_deref(), Some("a\n"));
+        assert_eq!(cursor.take_through("b"), Some("a\n"));
         assert_eq!(cursor.at(), at);
     }
 }

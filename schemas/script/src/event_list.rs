@@ -75,7 +75,7 @@ impl EventList {
             report.add(self.place(&event.to_string()), message);
         }
         for (event, mapping) in self.mappings() {
-            let tags = elements.iter().filter(|(tag, element)| element.event_name(tag) == event.name);
+            let tags = elements.iter().filter(|(tag, element)| element.event_name(tag) == &*event.name);
             for (tag, element) in tags {
                 self.check_attributes(event, mapping, tag, element, &mut report);
             }
@@ -99,7 +99,7 @@ impl EventList {
         let elements = definition.reachable(&self.root);
         let mut places: BTreeMap<Place, Vec<&Type>> = BTreeMap::new();
         for (event, mapping) in self.mappings() {
-            for (tag, _) in elements.iter().filter(|(tag, element)| element.event_name(tag) == event.name) {
+            for (tag, _) in elements.iter().filter(|(tag, element)| element.event_name(tag) == &*event.name) {
                 for arg in &mapping.args {
                     let attribute = match &arg.source {
                         Source::Const(_) => continue,

@@ -14,7 +14,7 @@ pub(crate) fn reference(cursor: &mut Cursor) -> Result<char, Problem> {
     cursor.expect("&")?;
     let number = cursor.eat("#");
     let radix = if number && cursor.eat("x") { 16 } else { 10 };
-    let name = cursor.take_while(is_name_char);
+    let name = cursor.take_while(is_name_char).to_owned();
     if name.is_empty() || !cursor.eat(";") {
         return fail(at, "a reference is not complete; a `&` of its own is written `&amp;`");
     }
@@ -69,7 +69,7 @@ pub(crate) fn attribute_value(cursor: &mut Cursor, report: &mut Report) -> Resul
                 cursor.bump();
                 value.push(' ');
             }
-            Some(_) => value += &cursor.take_while(|c| c != quote && !is_white(c) && !matches!(c, '<' | '&')),
+            Some(_) => value += cursor.take_while(|c| c != quote && !is_white(c) && !matches!(c, '<' | '&')),
         }
     }
 }
@@ -91,7 +91,7 @@ pub(crate) fn comment(cursor: &mut Cursor) -> Result<(), Problem> {
 pub(crate) fn instruction(cursor: &mut Cursor) -> Result<(), Problem> {
     let start = cursor.at();
     cursor.expect("<?")?;
-    let target = cursor.name("the name of a processing instruction")?;
+    let target = cursor.name("the name of a processing instruction")?.to_owned();
     if target.eq_ignore_ascii_case("xml") {
         return fail(
             start,
@@ -161,7 +161,7 @@ fn pseudo_attribute(cursor: &mut Cursor, name: &str) -> Result<Option<String>, P
     let start = cursor.at();
     let quote = quote(cursor)?;
     match cursor.take_through(quote.encode_utf8(&mut [0; 4])) {
-        Some(value) => Ok(Some(value)),
+        Some(value) => Ok(Some(value.to_owned())),
         None => fail(start, "this value is never closed"),
     }
 }

@@ -76,7 +76,7 @@ impl Script {
             planner.report.add(at, message);
             return planner.finish(Vec::new());
         }
-        let mut steps = Vec::new();
+        let mut steps = Vec::with_capacity(self.walk.len());
         for visit in &self.walk {
             steps.extend(planner.step(visit));
             if planner.bytes > PLAN_BYTES_MAX {
@@ -120,13 +120,11 @@ impl Planner<'_> {
     fn value(&mut self, visit: &Visit, arg: &Arg) -> Value {
         let (at, what, read) = match &arg.source {
             Source::Const(value) => return value.clone(),
-            Source::Text => {
-                (visit.at, "the text".to_owned(), visit.text.as_deref().map(|text| arg.ty.read(text)))
-            }
+            Source::Text => (visit.at, "the text", visit.text.as_deref().map(|text| arg.ty.read(text))),
             Source::Attribute(name) => {
                 let attribute = visit.tag.attributes.iter().find(|attribute| *attribute.name == **name);
                 let at = attribute.map_or(visit.at, |attribute| attribute.at);
-                (at, name.clone(), attribute.map(|attribute| arg.ty.read(&attribute.value)))
+                (at, name.as_str(), attribute.map(|attribute| arg.ty.read(&attribute.value)))
             }
         };
         let message = match read {

@@ -79,6 +79,7 @@ struct Scanner<'r> {
     cursor: Cursor,
     report: &'r mut Report,
     events: Vec<Event>,
+    /// The text since the last tag; comments between do not part it.
     run: Option<Text>,
     open: Vec<(Arc<str>, Position)>,
     elements: usize,
@@ -182,17 +183,17 @@ impl Scanner<'_> {
             if !parted {
                 return fail(at, format!("expected white space or `>`, found {}", self.cursor.found()));
             }
-            let name = self.cursor.attribute_name("an attribute or `>`")?;
+            let name: Arc<str> = self.cursor.attribute_name("an attribute or `>`")?.into();
             self.cursor.white();
             self.cursor.expect("=")?;
             self.cursor.white();
             let value = attribute_value(&mut self.cursor, self.report)?;
-            if attributes.iter().any(|other| *other.name == *name) {
+            if attributes.iter().any(|other| other.name == name) {
                 self.report.add(at, format!("{name} of <{element}> is given twice"));
             } else if attributes.len() >= ATTRIBUTES_MAX {
                 return fail(at, format!("<{element}> has more than {ATTRIBUTES_MAX} attributes"));
             } else {
-                attributes.push(Attribute { name: name.into(), value: value.into(), at });
+                attributes.push(Attribute { name, value: value.into(), at });
             }
         }
     }
@@ -200,7 +201,7 @@ impl Scanner<'_> {
     fn end_tag(&mut self) -> Result<(), Problem> {
         let at = self.cursor.at();
         self.cursor.expect("</")?;
-        let name = self.cursor.name("the name of an element")?;
+        let name = self.cursor.name("the name of an element")?.to_owned();
         self.cursor.white();
         self.cursor.expect(">")?;
         if let Some((open, start)) = self.open.last().filter(|(open, _)| **open != *name) {
@@ -211,8 +212,8 @@ impl Scanner<'_> {
         self.end_run();
         // A tag that closes an outer element closes what is open within it; one that closes nothing is misspelt.
         let outer = self.open.iter().rposition(|(open, _)| **open == *name);
-        let closed = self.open.split_off(outer.unwrap_or(self.open.len().saturating_sub(1)));
-        self.events.extend(closed.iter().map(|_| Event::End(at)));
+        let closed = outer.unwrap_or(self.open.len().saturating_sub(1));
+        self.events.extend(self.open.drain(closed..).map(|_| Event::End(at)));
         Ok(())
     }
 
@@ -221,17 +222,17 @@ impl Scanner<'_> {
             let at = self.cursor.at();
             match c {
                 '&' => match reference(&mut self.cursor) {
-                    Ok(c) => self.push(c.encode_utf8(&mut [0; 4]), at, false),
+                    Ok(c) => run(&mut self.run, at).push(c.encode_utf8(&mut [0; 4]), at, false),
                     Err(problem) => self.report.problem(problem),
                 },
                 ']' if self.cursor.eat("]]>") => self.report.add(at, "`]]>` in a text is written `]]&gt;`"),
                 ']' => {
                     self.cursor.bump();
-                    self.push("]", at, true);
+                    run(&mut self.run, at).push("]", at, true);
                 }
                 _ => {
                     let text = self.cursor.take_while(|c| !matches!(c, '<' | '&' | ']'));
-                    self.push(&text, at, true);
+                    run(&mut self.run, at).push(text, at, true);
                 }
             }
         }
@@ -240,36 +241,36 @@ impl Scanner<'_> {
     fn cdata(&mut self) -> Result<(), Problem> {
         let start = self.cursor.at();
         self.cursor.expect("<![CDATA[")?;
-        self.run(start).is_literal = false;
+        run(&mut self.run, start).is_literal = false;
         let at = self.cursor.at();
         match self.cursor.take_through("]]>") {
-            Some(text) => self.push(&text, at, false),
+            Some(text) => run(&mut self.run, at).push(text, at, false),
             None => return fail(start, "this CDATA section is never closed"),
         }
         Ok(())
     }
 
-    /// Adds what begins at this place to the text.
-    fn push(&mut self, text: &str, at: Position, is_literal: bool) {
-        let run = self.run(at);
-        if run.is_white
-            && let Some(start) = text.find(|c| !is_white(c))
-        {
-            run.is_white = false;
-            run.at = at.behind(text.get(..start).unwrap_or_default());
-        }
-        run.is_literal &= is_literal;
-        run.text.push_str(text);
-    }
-
-    /// The text since the last tag; comments between do not part it.
-    fn run(&mut self, at: Position) -> &mut Text {
-        let empty = || Text { text: String::new(), at, is_white: true, is_literal: true };
-        self.run.get_or_insert_with(empty)
-    }
-
     fn end_run(&mut self) {
         self.events.extend(self.run.take().map(Event::Text));
+    }
+}
+
+/// The run, which begins here if it has not begun.
+fn run(run: &mut Option<Text>, at: Position) -> &mut Text {
+    run.get_or_insert_with(|| Text { text: String::new(), at, is_white: true, is_literal: true })
+}
+
+impl Text {
+    /// Adds what begins at this place.
+    fn push(&mut self, text: &str, at: Position, is_literal: bool) {
+        if self.is_white
+            && let Some(start) = text.find(|c| !is_white(c))
+        {
+            self.is_white = false;
+            self.at = at.behind(text.get(..start).unwrap_or_default());
+        }
+        self.is_literal &= is_literal;
+        self.text.push_str(text);
     }
 }
 

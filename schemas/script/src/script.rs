@@ -66,26 +66,25 @@ impl Script {
 
 /// The step events of a valid script. White space between elements is none.
 fn walk(events: Vec<Event>, definition: &Definition) -> Vec<Visit> {
-    let mut walk = Vec::new();
-    let mut open: Vec<Arc<Tag>> = Vec::new();
+    let mut walk = Vec::with_capacity(events.len());
+    let mut open: Vec<(Arc<Tag>, Arc<str>)> = Vec::new();
     for event in events {
         let (phase, at, text) = match event {
             Event::Start(tag) => {
                 let at = tag.at;
-                open.push(Arc::new(tag));
+                let name =
+                    definition.element(&tag.name).map_or(&*tag.name, |element| element.event_name(&tag.name));
+                let name = name.into();
+                open.push((Arc::new(tag), name));
                 (Phase::Start, at, None)
             }
             Event::Text(text) if !text.is_white => (Phase::Text, text.at, Some(text.text)),
             Event::Text(_) | Event::Aside(_) => continue,
             Event::End(at) => (Phase::End, at, None),
         };
-        let tag = if phase == Phase::End { open.pop() } else { open.last().cloned() };
-        if let Some((tag, element)) =
-            tag.and_then(|tag| definition.element(&tag.name).map(|element| (tag, element)))
-        {
-            let event = StepEvent::new(phase, element.event_name(&tag.name));
-            walk.push(Visit { event, at, tag, text });
-        }
+        let innermost = if phase == Phase::End { open.pop() } else { open.last().cloned() };
+        let visit = |(tag, name)| Visit { event: StepEvent { phase, name }, at, tag, text };
+        walk.extend(innermost.map(visit));
     }
     walk
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::text::is_name;
 /// ```
 /// use flotilla_script::{Phase, StepEvent};
 /// let event: StepEvent = "start wind".parse().unwrap();
-/// assert_eq!((event.phase, event.name.as_str()), (Phase::Start, "wind"));
+/// assert_eq!((event.phase, &*event.name), (Phase::Start, "wind"));
 /// assert_eq!(event.to_string(), "start wind");
 /// for bad in ["", "start", "start ", "begin wind", "start  wind", "start wind ", "start 1"] {
 ///     assert!(bad.parse::<StepEvent>().is_err(), "{bad}");
@@ -27,7 +28,7 @@ pub struct StepEvent {
     /// Where in the element.
     pub phase: Phase,
     /// The step event name of the tag: its own, unless its definition fixes another.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 /// Where in an element a step event stands.
@@ -48,7 +49,7 @@ pub struct StepEventError(pub String);
 
 impl StepEvent {
     pub(crate) fn new(phase: Phase, name: &str) -> Self {
-        Self { phase, name: name.to_owned() }
+        Self { phase, name: name.into() }
     }
 }
 

@@ -10,6 +10,8 @@ use sxd_document::parser;
 use crate::diagnostic::{Position, Problem, fail};
 use crate::scanner::{Event, Tag};
 
+const NUMBER: &str = "a second parser reads another number of elements";
+
 /// Refuses a script whose tree has other elements, or in another order or depth, than the scanner saw.
 pub(crate) fn compare(text: &str, events: &[Event]) -> Result<(), Problem> {
     let package = match parser::parse(text) {
@@ -21,47 +23,53 @@ pub(crate) fn compare(text: &str, events: &[Event]) -> Result<(), Problem> {
             );
         }
     };
-    let mut elements = Vec::new();
+    let mut tags = tags(events);
     for child in package.as_document().root().children() {
         if let ChildOfRoot::Element(root) = child {
-            collect(root, 1, &mut elements);
+            compare_element(root, 1, &mut tags)?;
         }
     }
-    let tags = tags(events);
-    let differing =
-        tags.iter().zip(&elements).find(|((tag, depth), element)| (&*tag.name, *depth) != **element);
-    match differing {
-        Some(((tag, _), _)) => fail(tag.at, format!("a second parser reads <{}> differently", tag.name)),
-        None if tags.len() == elements.len() => Ok(()),
-        None => fail(Position::START, "a second parser reads another number of elements"),
+    match tags.next() {
+        None => Ok(()),
+        Some(_) => fail(Position::START, NUMBER),
     }
 }
 
 /// The scanner's start tags with their depths.
-fn tags(events: &[Event]) -> Vec<(&Tag, usize)> {
+fn tags(events: &[Event]) -> impl Iterator<Item = (&Tag, usize)> {
     let mut depth = 0_usize;
-    let mut tags = Vec::new();
-    for event in events {
-        match event {
-            Event::Start(tag) => {
-                depth += 1;
-                tags.push((tag, depth));
-            }
-            Event::End(_) => depth = depth.saturating_sub(1),
-            Event::Text(_) | Event::Aside(_) => {}
+    events.iter().filter_map(move |event| match event {
+        Event::Start(tag) => {
+            depth += 1;
+            Some((tag, depth))
         }
-    }
-    tags
+        Event::End(_) => {
+            depth = depth.saturating_sub(1);
+            None
+        }
+        Event::Text(_) | Event::Aside(_) => None,
+    })
 }
 
-/// The tree's elements in preorder with their depths, which [`crate::limit::DEPTH_MAX`] bounds.
-fn collect<'d>(element: Element<'d>, depth: usize, elements: &mut Vec<(&'d str, usize)>) {
-    elements.push((element.name().local_part(), depth));
+/// Goes over an element and what is below it, at most [`crate::limit::DEPTH_MAX`] deep, as far as the tags agree.
+fn compare_element<'t>(
+    element: Element,
+    depth: usize,
+    tags: &mut impl Iterator<Item = (&'t Tag, usize)>,
+) -> Result<(), Problem> {
+    match tags.next() {
+        None => return fail(Position::START, NUMBER),
+        Some((tag, level)) if level != depth || *tag.name != *element.name().local_part() => {
+            return fail(tag.at, format!("a second parser reads <{}> differently", tag.name));
+        }
+        Some(_) => {}
+    }
     for child in element.children() {
         if let ChildOfElement::Element(child) = child {
-            collect(child, depth + 1, elements);
+            compare_element(child, depth + 1, tags)?;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

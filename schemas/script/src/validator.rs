@@ -138,7 +138,9 @@ impl<'d> Validator<'d> {
             let known = alternatives(element.attributes.keys().map(|name| name.to_string()));
             return self.report.add(*at, format!("<{tag}> has no attribute {name}; expected {known}"));
         };
-        *value = declared.kind.normalise(value);
+        if !declared.kind.is_normal(value) {
+            *value = declared.kind.normalise(value);
+        }
         if !declared.kind.allows(value) {
             let message = format!("{name} of <{tag}>: expected {}, found {}", declared.kind, shown(value));
             return self.report.add(*at, message);

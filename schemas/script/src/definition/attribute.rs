@@ -38,6 +38,11 @@ impl Kind {
         }
     }
 
+    /// Whether the value is what normalising makes of it.
+    pub fn is_normal(&self, value: &str) -> bool {
+        *self == Kind::Cdata || !value.split(' ').any(str::is_empty)
+    }
+
     /// Whether a normalised value is of this type.
     pub fn allows(&self, value: &str) -> bool {
         match self {

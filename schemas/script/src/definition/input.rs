@@ -121,11 +121,11 @@ impl<'l> Input<'l> {
     pub fn entity_value(&mut self) -> Result<String, Problem> {
         let start = self.at();
         let quote = quote(self.cursor())?;
-        let Some(raw) = self.cursor().take_through(quote.encode_utf8(&mut [0; 4])) else {
+        let Some(raw) = self.cursor().take_through(quote.encode_utf8(&mut [0; 4])).map(Rc::from) else {
             return fail(start, "this value is never closed");
         };
         let mut value = String::new();
-        self.put_in(Cursor::standing_for(raw.into(), start), 0, &mut value)?;
+        self.put_in(Cursor::standing_for(raw, start), 0, &mut value)?;
         Ok(value)
     }
 
@@ -156,7 +156,7 @@ impl<'l> Input<'l> {
     fn referred(&mut self, cursor: &mut Cursor, depth: usize) -> Result<Referred, Problem> {
         let at = cursor.at();
         cursor.expect("%")?;
-        let name = cursor.name("the name of a parameter entity")?;
+        let name = cursor.name("the name of a parameter entity")?.to_owned();
         cursor.expect(";")?;
         let Some(entity) = self.entities.get(&name).cloned() else {
             return fail(at, format!("the parameter entity %{name}; is not declared"));
@@ -208,7 +208,7 @@ impl<'l> Input<'l> {
 /// Passes a reference to a general entity, which stands for itself here.
 fn general_reference(raw: &mut Cursor) -> Result<String, Problem> {
     raw.expect("&")?;
-    let name = raw.name("the name of an entity; a `&` of its own is written `&#38;#38;`")?;
+    let name = raw.name("the name of an entity; a `&` of its own is written `&#38;#38;`")?.to_owned();
     raw.expect(";")?;
     Ok(format!("&{name};"))
 }

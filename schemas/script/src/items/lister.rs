@@ -127,7 +127,7 @@ impl<'l> Lister<'l> {
 
 /// Whether the value is allowed, and read as it is written.
 fn is_kept(kind: &Kind, value: &str) -> bool {
-    kind.allows(value) && *kind.normalise(value) == *value
+    kind.allows(value) && kind.is_normal(value)
 }
 
 /// What is written where nothing else is wanted.

@@ -11,7 +11,7 @@ use crate::text::is_name_char;
 impl Parser<'_, '_> {
     pub(super) fn attlist(&mut self, frame: Frame) -> Result<(), Problem> {
         self.space()?;
-        let element = self.input.cursor().name("the name of an element")?;
+        let element = self.input.cursor().name("the name of an element")?.to_owned();
         loop {
             let parted = self.input.white()?;
             if self.input.peek() == Some('>') {
@@ -21,7 +21,7 @@ impl Parser<'_, '_> {
                 return self.space();
             }
             let at = self.input.at();
-            let name = self.input.cursor().attribute_name("the name of an attribute or `>`")?;
+            let name = self.input.cursor().attribute_name("the name of an attribute or `>`")?.to_owned();
             self.space()?;
             let kind = self.kind()?;
             self.space()?;
@@ -46,7 +46,7 @@ impl Parser<'_, '_> {
         if cursor.eat("(") {
             return self.words().map(Kind::OneOf).map(Type::Plain);
         }
-        let word = cursor.take_while(is_name_char);
+        let word = cursor.take_while(is_name_char).to_owned();
         match word.as_str() {
             "CDATA" => Ok(Type::Plain(Kind::Cdata)),
             "ID" => Ok(Type::Plain(Kind::Id)),
@@ -71,7 +71,7 @@ impl Parser<'_, '_> {
         loop {
             self.input.white()?;
             let at = self.input.at();
-            let word = self.input.cursor().take_while(is_name_char);
+            let word = self.input.cursor().take_while(is_name_char).to_owned();
             if word.is_empty() {
                 return fail(at, format!("expected a word, found {}", self.input.cursor().found()));
             }

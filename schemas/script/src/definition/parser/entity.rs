@@ -17,7 +17,7 @@ impl Parser<'_, '_> {
         if is_parameter {
             self.space()?;
         }
-        let name = self.input.cursor().name("the name of an entity")?;
+        let name = self.input.cursor().name("the name of an entity")?.to_owned();
         self.space()?;
         let at = self.input.at();
         match self.external_id()? {
@@ -40,14 +40,14 @@ impl Parser<'_, '_> {
             return Ok(());
         }
         self.space()?;
-        let notation = self.input.cursor().name("the name of a notation")?;
+        let notation = self.input.cursor().name("the name of a notation")?.to_owned();
         self.declared.unparsed.entry(name).or_insert((at, notation));
         Ok(())
     }
 
     pub(super) fn notation(&mut self, frame: Frame, at: Position) -> Result<(), Problem> {
         self.space()?;
-        let name = self.input.cursor().name("the name of a notation")?;
+        let name = self.input.cursor().name("the name of a notation")?.to_owned();
         self.space()?;
         if self.input.cursor().eat("PUBLIC") {
             self.public_id()?;
@@ -91,7 +91,7 @@ impl Parser<'_, '_> {
         let start = cursor.at();
         let quote = quote(cursor)?;
         match cursor.take_through(quote.encode_utf8(&mut [0; 4])) {
-            Some(value) => Ok(value),
+            Some(value) => Ok(value.to_owned()),
             None => fail(start, "this value is never closed"),
         }
     }
