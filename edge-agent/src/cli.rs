@@ -14,6 +14,8 @@ use crate::start::{
 
 /// Run the edge agent of one gateway until it gets SIGINT or SIGTERM
 #[derive(Debug, Clone, ClapArgs)]
+// Where these are optional as a whole they are there if the id is: clap does not look into what is flattened.
+#[group(args = ["id"])]
 #[command(
     after_help = "Examples:\n  flotilla edge --id e1 --fleet fleet.json --broker mqtt://127.0.0.1:1883 \
 --data /var/lib/flotilla/e1 --equipment equipment.toml\n  flotilla edge --id e4 --fleet fleet.json \
