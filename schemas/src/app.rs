@@ -21,8 +21,8 @@ pub const ALL: &str = "*";
 /// The least memory that an app may ask for: two WebAssembly pages.
 pub const MEMORY_BYTES_MIN: u32 = 128 * 1024;
 
-/// The most memory that an app may ask for.
-pub const MEMORY_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// The most memory that an app may ask for: what an app with an interpreter inside needs, several times over.
+pub const MEMORY_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 /// The longest that one operation may take, in milliseconds: ten minutes.
 pub const DEADLINE_MS_MAX: u32 = 600_000;
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(
             errors,
             [
-                "limits.memory_bytes: 16777217 is not from 131072 to 16777216",
+                "limits.memory_bytes: 67108865 is not from 131072 to 67108864",
                 "limits.deadline_ms: 0 is not from 1 to 600000",
                 "soak_s: 2592001 is not from 0 to 2592000",
                 "run.every_s: 86401 is not from 1 to 86400",

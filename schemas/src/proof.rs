@@ -250,6 +250,6 @@ mod tests {
         assert_eq!(Limits::from_seen(1_114_112, 500), limits(2_228_224, 1_000));
         assert_eq!(Limits::from_seen(1_114_113, 250_001), limits(2_293_760, 2_501));
         assert_eq!(Limits::from_seen(0, 0), limits(128 * 1024, 1_000));
-        assert_eq!(Limits::from_seen(u64::MAX / 4, u64::MAX), limits(16 * 1024 * 1024, 600_000));
+        assert_eq!(Limits::from_seen(u64::MAX / 4, u64::MAX), limits(64 * 1024 * 1024, 600_000));
     }
 }

@@ -30,8 +30,9 @@ const ASYNC_STACK_BYTES: usize = 512 * 1024;
 /// Inaccessible addresses after each memory, in bytes.
 const MEMORY_GUARD_BYTES: u64 = 64 * 1024;
 
-/// Modules inside one component: the app's own, and what the linker adds to join it to its imports.
-const MODULES_PER_APP_MAX: u32 = 4;
+/// Modules inside one component: the app's own, and what the linker adds to join it to its imports. Python comes in 38,
+/// its libraries and a stub for each interface of `wasi:`.
+const MODULES_PER_APP_MAX: u32 = 64;
 
 /// Tables inside one component: the app's own and one of the linker's.
 const TABLES_PER_APP_MAX: u32 = 2;
@@ -42,13 +43,13 @@ const TABLE_ELEMENTS_MAX: usize = 8192;
 /// How much a sandbox may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SandboxLimits {
-    /// Instances at once, 1 to [`INSTANCES_MAX`]. Each reserves 16 MiB of addresses, not of memory. One more than
+    /// Instances at once, 1 to [`INSTANCES_MAX`]. Each reserves 64 MiB of addresses, not of memory. One more than
     /// this fails to start, with the kind [`SANDBOX_FULL`](crate::kind::SANDBOX_FULL).
     pub instances: u32,
 }
 
 impl Default for SandboxLimits {
-    /// 64 instances: 1 GiB of addresses.
+    /// 64 instances: 4 GiB of addresses.
     fn default() -> Self {
         Self { instances: 64 }
     }
@@ -101,7 +102,7 @@ impl Sandbox {
     }
 
     /// What machine code must be made for to be loaded here: engine and version, processor and system, and the
-    /// number of the configuration, such as `wasmtime-48.0.8/x86_64-linux/1`.
+    /// number of the configuration, such as `wasmtime-48.0.8/x86_64-linux/2`.
     pub fn runtime(&self) -> String {
         own_runtime()
     }

@@ -11,7 +11,7 @@ use std::str::FromStr;
 pub(crate) const WASMTIME: &str = "48.0.8";
 
 /// The number of the engine's configuration: one more with every change of it or of what wasmtime is built with.
-const CONFIGURATION: u32 = 1;
+const CONFIGURATION: u32 = 2;
 
 /// The targets, each with the triple that stands for the plain architecture.
 const TARGETS: [(&str, &str); 4] = [

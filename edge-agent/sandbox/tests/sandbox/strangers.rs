@@ -1,7 +1,7 @@
 //! Components that no sample's toolchain makes: what they import and export is refused by name, and what they do
 //! at their start is under the same limits.
 
-use flotilla_sandbox::{InterfaceError, Sandbox, kind};
+use flotilla_sandbox::{InterfaceError, kind};
 use flotilla_schemas::Value;
 use flotilla_schemas::app::{Grants, Limits};
 
@@ -113,18 +113,19 @@ async fn text_that_is_no_text_is_the_apps_own_fault() {
 
 #[test]
 fn a_component_that_needs_more_than_a_place_in_the_pool_is_refused() {
-    let needs = |module: &str| {
-        let sandbox: &Sandbox = &SANDBOX;
-        sandbox
-            .compile(&wat::parse_str(component(module, "")).unwrap())
-            .map_err(|error| error.to_string())
-            .and_then(|machine| {
-                let loaded = sandbox.load(&machine, &Grants::default(), &Limits::default());
-                loaded.map(drop).map_err(|error| error.to_string())
-            })
+    let needs = |module: &str, instances: usize| {
+        let more = "(core instance (instantiate $m))".repeat(instances - 1);
+        let machine = SANDBOX.compile(&wat::parse_str(component(module, &more)).unwrap());
+        machine.map_err(|error| error.to_string()).and_then(|machine| {
+            let loaded = SANDBOX.load(&machine, &Grants::default(), &Limits::default());
+            loaded.map(drop).map_err(|error| error.to_string())
+        })
     };
-    assert_eq!(needs("(memory 256)"), Ok(()));
-    for module in ["(memory 257)", "(memory 1) (memory 1)", "(table 8193 funcref)"] {
-        assert!(needs(module).is_err(), "{module}");
+    assert_eq!(needs("(memory 1024)", 1), Ok(()));
+    assert_eq!(needs("", 64), Ok(()));
+    let too_much =
+        [("(memory 1025)", 1), ("(memory 1) (memory 1)", 1), ("(table 8193 funcref)", 1), ("", 65)];
+    for (module, instances) in too_much {
+        assert!(needs(module, instances).is_err(), "{instances} of {module:?}");
     }
 }
