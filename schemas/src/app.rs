@@ -21,7 +21,7 @@ pub const ALL: &str = "*";
 /// The least memory that an app may ask for: two WebAssembly pages.
 pub const MEMORY_BYTES_MIN: u32 = 128 * 1024;
 
-/// The most memory that an app may ask for: what an app with an interpreter inside needs, several times over.
+/// The most memory that an app may ask for: what Python needs by itself (12.3 MiB), several times over.
 pub const MEMORY_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 /// The longest that one operation may take, in milliseconds: ten minutes.

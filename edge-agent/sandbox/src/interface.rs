@@ -19,6 +19,8 @@ const VERSION: &str = "@0.1.0";
 pub(crate) const OFFERED: [&str; 6] = ["clock", "device-read", "device-write", "events", "kv", "log"];
 /// The interface that holds nothing but types.
 const TYPES: &str = "types";
+/// What componentize-py leaves behind of Python's start, which ran when the app was built. Nothing calls it.
+const PYTHON_START: &str = "exports";
 
 /// Why a component is no app.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +106,7 @@ fn exports(engine: &Engine, component: &Component, errors: &mut Vec<InterfaceErr
         let index = component.get_export_index(None, name);
         match (item.ty, index) {
             (ComponentItem::Type(_), _) => {}
+            (ComponentItem::ComponentInstance(_), _) if name == PYTHON_START => {}
             (ComponentItem::ComponentFunc(function), Some(index)) => match operation(name, &function) {
                 Ok(operation) => {
                     let params = function.params().map(|(_, ty)| ty).collect();

@@ -50,6 +50,7 @@ fn an_export_that_no_script_could_call_is_refused_by_name() {
            (func (export "maybe") (result (result)) (canon lift (core func $i "h")))
            (instance $group)
            (export "group" (instance $group))
+           (export "exports" (instance $group))
            (func (export "fine") (canon lift (core func $i "f")))"#,
     ));
     assert_eq!(
