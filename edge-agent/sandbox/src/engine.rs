@@ -126,7 +126,7 @@ impl Sandbox {
         if Target::own() == Some(target) {
             return self.compile(wasm);
         }
-        let engine = config(SandboxLimits { instances: 1 }, target.runtime(), Some(target.triple()))
+        let engine = config(SandboxLimits { instances: 1 }, target.runtime(), Some(target.triple))
             .and_then(|mut config| Engine::new(config.max_wasm_stack(WASM_STACK_BYTES)));
         let machine = engine.and_then(|engine| engine.precompile_component(wasm));
         machine.map_err(|error| CompileError(format!("{error:#}")))

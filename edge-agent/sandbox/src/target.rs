@@ -33,7 +33,7 @@ const TARGETS: [(&str, &str); 4] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
     name: &'static str,
-    triple: &'static str,
+    pub(crate) triple: &'static str,
 }
 
 /// A name that is no target.
@@ -53,10 +53,6 @@ impl Target {
     /// The runtime that loads machine code for this target.
     pub fn runtime(self) -> String {
         runtime(self.name)
-    }
-
-    pub(crate) fn triple(self) -> &'static str {
-        self.triple
     }
 }
 
