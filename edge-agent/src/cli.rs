@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn an_edge_is_what_it_was_built_with_less_what_is_left_out() {
-        assert_eq!(args("").profile(), BUILT);
+        let unsaid = if BUILT.disk { None } else { Some(MEMORY_BYTES_WITHOUT_DISK) };
+        assert_eq!(args("").profile(), Profile { memory_bytes_max: unsaid, ..BUILT });
         let small = args("--without scripts,reliability --memory-mib 3").profile();
         let expected =
             Profile { scripts: false, reliability: false, memory_bytes_max: Some(3 << 20), ..BUILT };
@@ -147,6 +148,12 @@ mod tests {
         assert_eq!(small.profile().memory_bytes_max, Some(MEMORY_BYTES_WITHOUT_DISK));
         assert_eq!(small.journal_bytes_max(), JOURNAL_BYTES_WITHOUT_DISK);
         assert_eq!(args("--without disk --journal-mib 2").journal_bytes_max(), 2 << 20);
+    }
+
+    #[cfg(feature = "disk")]
+    #[test]
+    fn with_a_disk_apps_take_the_memory_that_there_is() {
+        assert_eq!(args("").profile().memory_bytes_max, None);
         assert_eq!(args("").journal_bytes_max(), JOURNAL_BYTES_MAX);
     }
 }
