@@ -203,9 +203,10 @@ pub fn filter_catalog() -> String {
     format!("{PREFIX}/catalog/#")
 }
 
-/// The filter for all that all edges write: `fleet/v1/edge/+/#`, without their chunks.
+/// The filters for all that all edges write: `fleet/v1/edge/+/#`, without their chunks. The status is first: it shows
+/// the key by which a center that knows no edge yet believes the rest of what a broker retained.
 pub fn filters_edges() -> Vec<String> {
-    ["avail", "status", "inventory", "app/+", "journal/+", "fault/+/+", "want", "request/+", "reply/+"]
+    ["status", "avail", "inventory", "app/+", "journal/+", "fault/+/+", "want", "request/+", "reply/+"]
         .iter()
         .map(|rest| format!("{PREFIX}/edge/+/{rest}"))
         .collect()

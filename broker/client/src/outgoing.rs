@@ -5,7 +5,7 @@
 //! `waiting` when the connection is lost; a state that was overtaken by a newer one for its topic does not.
 
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::Delivery;
 
@@ -36,7 +36,8 @@ pub(crate) enum Request {
 }
 
 pub(crate) struct Queue {
-    filters: BTreeSet<String>,
+    /// In the order in which they were asked for: brokers send what they retained in the order of a subscription.
+    filters: Vec<String>,
     waiting: VecDeque<Request>,
     waiting_bytes: usize,
     handed: VecDeque<Outgoing>,
@@ -47,7 +48,6 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub fn new(filters: Vec<String>) -> Self {
-        let filters = filters.into_iter().collect();
         let (waiting, handed) = (VecDeque::new(), VecDeque::new());
         Self { filters, waiting, waiting_bytes: 0, handed, unacked: BTreeMap::new(), sent: 0 }
     }
@@ -60,8 +60,9 @@ impl Queue {
     /// Takes a request; false if there is no room for it.
     pub fn put(&mut self, request: Request) -> bool {
         match &request {
-            Request::Subscribe(filter) => _ = self.filters.insert(filter.clone()),
-            Request::Unsubscribe(filter) => _ = self.filters.remove(filter),
+            Request::Subscribe(filter) if self.filters.contains(filter) => {}
+            Request::Subscribe(filter) => self.filters.push(filter.clone()),
+            Request::Unsubscribe(filter) => self.filters.retain(|known| known != filter),
             Request::Publish(publish) if publish.delivery == Delivery::State => {
                 self.forget_state(&publish.topic)
             }
@@ -220,12 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_outlives_the_connection() {
-        let mut queue = Queue::new(vec!["a".into()]);
-        queue.put(Request::Subscribe("b".into()));
+    fn filters_outlive_the_connection_in_the_order_in_which_they_were_asked_for() {
+        let mut queue = Queue::new(vec!["status".into(), "a".into()]);
+        for filter in ["b", "avail", "b"] {
+            queue.put(Request::Subscribe(filter.into()));
+        }
         queue.put(Request::Unsubscribe("a".into()));
         queue.disconnected();
-        assert_eq!(queue.filters().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(queue.filters().collect::<Vec<_>>(), ["status", "b", "avail"]);
         assert!(queue.is_idle());
     }
 

@@ -10,7 +10,7 @@ use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted};
 use flotilla_schemas::fault::{Answer, Fault};
 use flotilla_schemas::journal::{Ack, Batch, Body, Lane, Record};
 use flotilla_schemas::release::Catalog;
-use flotilla_schemas::report::Want;
+use flotilla_schemas::report::{Inventory, Profile, Want};
 use flotilla_schemas::topic::{EdgeTopic, ToTopic};
 use flotilla_schemas::{Digest, Topic};
 use serde_json::{Value, json};
@@ -24,6 +24,12 @@ fn start(edges: &[&str]) -> ServiceStart {
 
 fn to(edge: &Edge, rest: ToTopic) -> Topic {
     Topic::To(edge.id.clone(), rest)
+}
+
+fn inventory(edge: &Edge) -> Inventory {
+    let (meta, profile) = (edge.status(2).meta, Profile { disk: false, ..Profile::FULL });
+    let (apps, services) = (BTreeMap::new(), BTreeMap::new());
+    Inventory { meta, apps, services, profile, arch: "a".into(), runtime: "r".into(), agent: "0".into() }
 }
 
 fn fault_batch(edge: &Edge) -> Batch {
@@ -148,6 +154,21 @@ async fn a_restarted_center_knows_what_it_knew() {
     lab.restart().await;
     assert_eq!(look(&lab), before);
     assert_eq!(names(before[0].as_array().unwrap()), ["meter".parse().unwrap()]);
+    edge.leave().await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_center_that_knows_nobody_believes_all_that_an_edge_had_retained() {
+    let mut lab = Lab::open().await;
+    let edge = Edge::join(&lab, "e1").await;
+    edge.says(EdgeTopic::Inventory, &inventory(&edge), Delivery::State);
+    let profile = |lab: &Lab| lab.api().get::<EdgeDetail>("edges/e1").ok().and_then(|e1| e1.inventory);
+    until(|| profile(&lab).is_some()).await;
+    lab.center.take().unwrap().stop().await;
+    std::fs::remove_dir_all(lab.folder.path().join("center")).unwrap();
+    lab.start().await;
+    assert_eq!(profile(&lab), Some(inventory(&edge)));
     edge.leave().await;
     lab.close().await;
 }
