@@ -38,6 +38,7 @@ check() {
   $1: $2"; }
     need rustup 'see https://rustup.rs'
     need git 'apt-get install git'
+    need jq 'apt-get install jq'
     for target in $targets $desk; do
         case $target in
             x86_64) need musl-gcc 'apt-get install musl-tools' ;;
@@ -64,16 +65,27 @@ binary() {
     cp "$built/$(triple "$target")/$profile/$package" "$dist/$name-$version-$target-linux"
 }
 
-# bill NAME PACKAGE-FOLDER [CARGO-ARGUMENT...]: what is in it on any target. The tool writes one beside each package of
-# the workspace; only that of this package is kept.
+# bill NAME PACKAGE FOLDER [FEATURE-ARGUMENT...]: what is in it, on whatever target. The tool writes one list beside each
+# package, with the features that the whole workspace needs, a time and this machine's paths: of the one that is wanted,
+# what this build takes is kept.
 bill() {
-    name=$1 folder=$2
-    shift 2
+    name=$1 package=$2 folder=$3
+    shift 3
     step "what is in $name"
     cargo cyclonedx --quiet --manifest-path "$folder/Cargo.toml" --format json --target all \
-        --override-filename release.cdx "$@"
-    mv "$folder/release.cdx.json" "$dist/$name-$version.cdx.json"
+        --override-filename release.cdx
+    cargo tree --quiet --locked -p "$package" --edges no-dev --target all --prefix none --no-dedupe --format '{p}' "$@" |
+        awk '{ print $1 " " $2 }' | sort -u >"$dist/tree"
+    jq --rawfile tree "$dist/tree" --arg root "file://$PWD" '
+        ($tree | split("\n")) as $taken
+        | .components |= map(select(.name + " v" + .version | IN($taken[])))
+        | ([.components[]."bom-ref"] + [.metadata.component."bom-ref"]) as $refs
+        | .dependencies |= map(select(.ref | IN($refs[])) | .dependsOn //= [] | .dependsOn |= map(select(IN($refs[]))))
+        | del(.serialNumber, .metadata.timestamp)
+        | walk(if type == "string" then split($root) | join("file://.") else . end)
+    ' "$folder/release.cdx.json" >"$dist/$name-$version.cdx.json"
     git ls-files -- '*Cargo.toml' | while read -r manifest; do rm -f "$(dirname "$manifest")/release.cdx.json"; done
+    rm "$dist/tree"
 }
 
 check
@@ -83,12 +95,12 @@ for target in $targets; do
     binary edge-agent-small "$target" edge-agent gateway --no-default-features
 done
 if [ -n "$targets" ]; then
-    bill edge-agent edge-agent
-    bill edge-agent-small edge-agent --no-default-features
+    bill edge-agent edge-agent edge-agent
+    bill edge-agent-small edge-agent edge-agent --no-default-features
 fi
 if [ -n "$desk" ]; then
     binary flotilla "$desk" flotilla release
-    bill flotilla center-agent/cli
+    bill flotilla flotilla center-agent/cli
 fi
 step "$dist"
 (cd "$dist" && LC_ALL=C && export LC_ALL && sha256sum -- *-"$version"* >SHA256SUMS && cat SHA256SUMS)
