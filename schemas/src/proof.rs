@@ -127,9 +127,8 @@ pub struct SeenFault {
 pub struct Measured {
     /// The runtime: engine, processor, configuration.
     pub runtime: String,
-    /// The operation that took longest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slowest: Option<Slowest>,
+    /// The operation of each app that took longest, of those that came through.
+    pub slowest: BTreeMap<AppId, Slowest>,
     /// The least stack in which every script ran: a power of two, in bytes. The stack that the equipment's failures
     /// take is not in it, nor what a program keeps in its own memory.
     pub stack_bytes: u64,
@@ -137,13 +136,11 @@ pub struct Measured {
     pub elapsed_ms: u64,
 }
 
-/// The operation that took longest.
+/// The operation of an app that took longest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Slowest {
-    /// The app.
-    pub app: AppId,
-    /// Its operation.
+    /// The operation.
     pub operation: String,
     /// The step event that called it.
     pub step: String,
@@ -160,7 +157,25 @@ impl Slowest {
     }
 }
 
+impl Measured {
+    /// The app and its operation that took longest of all.
+    pub fn slowest_of_all(&self) -> Option<(&AppId, &Slowest)> {
+        self.slowest.iter().max_by_key(|(_, slowest)| slowest.elapsed_us())
+    }
+}
+
 impl Proof {
+    /// Limits for an app whose manifest does not say, from the most that was seen of it; none if it was not called.
+    pub fn limits(&self, app: &AppId) -> Option<Limits> {
+        let casts = self.lists.iter().flat_map(|list| &list.casts);
+        let seen = casts.filter_map(|cast| {
+            let elapsed_us = cast.measured.slowest.get(app).map_or(0, Slowest::elapsed_us);
+            Some((*cast.memory_bytes.get(app)?, elapsed_us))
+        });
+        let most = seen.reduce(|most, seen| (most.0.max(seen.0), most.1.max(seen.1)));
+        most.map(|(memory_bytes, elapsed_us)| Limits::from_seen(memory_bytes, elapsed_us))
+    }
+
     /// What two proofs of the same thing disagree in, in words; none if they agree in all but what is measured.
     pub fn differs_from(&self, other: &Proof) -> Option<String> {
         let name = |list: &ListProof| list.events.clone();
@@ -207,7 +222,7 @@ impl Limits {
     /// What an app is given whose manifest does not say: [`MEMORY_MULTIPLE`] times the memory and
     /// [`DEADLINE_MULTIPLE`] times the time that were seen, rounded up to pages of 64 KiB and to milliseconds, within
     /// what any app may have. The time is at least that of [`Limits::default`].
-    pub fn from_seen(memory_bytes: u64, elapsed_us: u64) -> Self {
+    fn from_seen(memory_bytes: u64, elapsed_us: u64) -> Self {
         use crate::app::{DEADLINE_MS_MAX, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN};
         let memory = memory_bytes.saturating_mul(MEMORY_MULTIPLE).next_multiple_of(64 * 1024);
         let deadline = elapsed_us.saturating_mul(DEADLINE_MULTIPLE).div_ceil(1000);
@@ -242,6 +257,19 @@ mod tests {
         assert_eq!(ours.differs_from(&theirs).unwrap(), "the event lists");
         theirs.seed = 2;
         assert_eq!(ours.differs_from(&theirs).unwrap(), "the seed");
+    }
+
+    #[test]
+    fn limits_are_taken_from_the_most_that_was_seen_of_an_app_anywhere() {
+        let mut proof = proof();
+        let (app, other): (AppId, AppId) = ("aircon-north".parse().unwrap(), "meter".parse().unwrap());
+        let seen = Limits { memory_bytes: 2_228_224, deadline_ms: 1_000 };
+        assert_eq!((proof.limits(&app), proof.limits(&other)), (Some(seen), None));
+        let mut slow = proof.lists[0].casts[0].clone();
+        slow.memory_bytes.insert(app.clone(), 1);
+        slow.measured.slowest.get_mut(&app).unwrap().waited_ms = 200;
+        proof.lists[0].casts.push(slow);
+        assert_eq!(proof.limits(&app), Some(Limits { memory_bytes: 2_228_224, deadline_ms: 2_001 }));
     }
 
     #[test]

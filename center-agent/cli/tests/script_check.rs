@@ -129,16 +129,17 @@ fn wrong_usage_exits_with_2_and_unreadable_files_with_1() {
 }
 
 /// What a proof of the sample needs beside its files.
-fn proving(folder: &Folder) -> Output {
+fn proving(folder: &Folder, more: &[&str]) -> Output {
     let app = |name: &str| samples().join("apps").join(name).join("app.wasm").display().to_string();
     let equipment = samples().join("scripts/air-conditioner/equipment.toml").display().to_string();
     let (north, south) = (app("aircon-north"), app("aircon-south"));
-    folder.check(&["--prove", "--app", &north, "--app", &south, "--equipment", &equipment])
+    let args = ["--prove", "--app", &north, "--app", &south, "--equipment", &equipment];
+    folder.check(&[&args, more].concat())
 }
 
 #[test]
 fn the_air_conditioner_is_proven_and_the_report_says_how_far() {
-    let output = proving(&Folder::new());
+    let output = proving(&Folder::new(), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let report = String::from_utf8(output.stdout).unwrap();
     assert!(report.contains("aircon-large  33 of 33 items, 100.0 %, by 2 scripts"), "{report}");
@@ -146,9 +147,31 @@ fn the_air_conditioner_is_proven_and_the_report_says_how_far() {
 }
 
 #[test]
+fn a_proof_that_ends_before_its_end_says_plainly_what_it_did_not_come_to() {
+    let output = proving(&Folder::new(), &["--scripts", "1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report = String::from_utf8(output.stdout).unwrap();
+    let head = report.lines().find(|line| line.starts_with("aircon-large  ")).unwrap();
+    assert!(head.ends_with("by 1 script; no more scripts were asked for"), "{report}");
+    let covered: usize = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert_eq!(report.matches("  not taken: ").count(), 33 - covered, "{report}");
+    assert!(covered < 33 && report.contains("  not taken: <"), "{report}");
+}
+
+#[test]
+fn the_limits_that_a_proof_gives_are_in_the_report() {
+    let output = proving(&Folder::new(), &["--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let seen = report["proof"]["lists"][0]["casts"][0]["memory_bytes"]["aircon-north"].as_u64().unwrap();
+    let limits = &report["limits"]["aircon-north"];
+    assert_eq!(limits["memory_bytes"].as_u64(), Some((2 * seen).next_multiple_of(65536)), "{limits}");
+    assert!(limits["deadline_ms"].as_u64().is_some_and(|ms| ms >= 1000), "{limits}");
+}
+
+#[test]
 fn what_breaks_is_refused_with_the_shortest_script_in_a_file() {
     let folder = Folder::broken("events-large.json", "\"operation\": \"stop\"", "\"operation\": \"halt\"");
-    let output = proving(&folder);
+    let output = proving(&folder, &[]);
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(said.contains("aircon-north: call halt: the app exports hold,"), "{said}");

@@ -21,9 +21,9 @@ use crate::prove::range::{self, Offered, RangeError};
 use crate::prove::{self, File, ScriptFiles};
 use crate::shelf::Shelf;
 
-/// How long the proof of one event list may take here; a publisher who took longer is refused. A client that waits
-/// gives up after two minutes.
-const PROOF_TIME: Duration = Duration::from_secs(60);
+/// How long the proof of one event list may take here, and again the search for the shortest script that breaks it; a
+/// publisher who took longer is refused. A client that waits gives up after two minutes.
+const PROOF_TIME: Duration = Duration::from_secs(55);
 
 pub(super) async fn app(
     State(api): State<Api>,
@@ -90,7 +90,7 @@ fn prove_script(
     };
     let apps = taking_part.into_values().map(offered).collect::<Result<Vec<_>, _>>()?;
     let budget = Budget { time: PROOF_TIME, ..Settings::default().budget };
-    let settings = Settings { budget, shrink: false, ..Settings::default() };
+    let settings = Settings { budget, ..Settings::default() };
     range::prove(&files, &apps, countermeasures, &settings, Some(&proof), &mut |_, _| {})
         .map_err(|error| refused(&what, &error))?;
     Ok(named)

@@ -181,6 +181,32 @@ async fn a_proof_that_the_center_cannot_repeat_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_breaks_on_another_path_is_refused_with_the_shortest_script_that_shows_it() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    api.publish_app("meter").unwrap();
+    let (mut release, files) = script("meter");
+    files.iter().for_each(|file| drop(api.upload(file)));
+    // The published script is right by this list; the definition allows one that is not.
+    let text = b"<meter-reading><energy/></meter-reading>";
+    let list = r#"{"events": "meter", "definition": "meter", "root": "meter-reading", "steps": {
+        "start meter-reading": "none", "end energy": "none", "end meter-reading": "none", "start energy": {
+        "app": "meter", "operation": "read-energy", "args": [
+            {"name": "unit", "from": "@unit", "type": "choice", "of": ["kwh"]}]}}}"#;
+    api.upload(text);
+    api.upload(list.as_bytes());
+    release.text = Artifact::of(text);
+    release.events = [("meter".parse().unwrap(), Artifact::of(list.as_bytes()))].into();
+    let signed = Signed::new(&release, &publisher()).unwrap();
+    let (status, error) = api.post::<Published>("scripts", &signed).unwrap_err();
+    let shown = error.details.last().unwrap();
+    assert!(status == 422 && shown.contains("unit of <energy>"), "{error:?}");
+    let shortest = "<meter-reading>\n  <energy unit=\"wh\"/>\n</meter-reading>\n";
+    assert!(shown.ends_with(shortest), "{error:?}");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_edge_that_is_offline_takes_no_command_and_an_unknown_list_starts_nothing() {
     let lab = Lab::open().await;
     let api = lab.api();

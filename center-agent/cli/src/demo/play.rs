@@ -182,8 +182,13 @@ impl<'a> Play<'a> {
 
     /// What the center says of itself; nothing while it does not answer.
     pub fn center_status(stage: &Stage) -> Option<StatusView> {
+        Self::look(stage, "status")
+    }
+
+    /// What the center shows now; nothing while it does not answer.
+    pub fn look<T: DeserializeOwned>(stage: &Stage, path: &str) -> Option<T> {
         let api = Api { api: Some(stage.api.clone()), token_file: Some(stage.token_file()) };
-        tokio::task::block_in_place(|| api.client().ok()?.get("status").ok())
+        tokio::task::block_in_place(|| api.client().ok()?.get(path).ok())
     }
 
     /// A step that failed, with the end of the log that tells more.

@@ -26,6 +26,9 @@ const SOUTH: &str = "aircon-south";
 /// The app that leaves nothing behind.
 const METER: &str = "meter";
 
+/// How long a center may take to bring what it was sent to disk, in seconds: with `--once` the story's end comes first.
+const ACCOUNT_TIMEOUT_S: u64 = 60;
+
 /// What came of it all.
 #[derive(Debug)]
 pub struct Summary {
@@ -198,16 +201,16 @@ fn holds(stage: &Stage, edge: &EdgeId, digests: &BTreeSet<Digest>) -> bool {
 
 /// The center has it all on disk.
 async fn account(play: &mut Play<'_>, fault: FaultFacts) -> Result<Summary, DemoError> {
-    let id = fault.fault.fault.clone();
-    let faults: Vec<FaultView> = play.ask(&format!("faults --edge {PATIENT}")).await?;
-    let known = faults.iter().find(|view| view.fault == id);
-    if known.is_none_or(|view| view.open || view.measure != Some(Measure::Replace)) {
-        return Err(play.failed(
-            "find the closed fault at the center",
-            &format!("it shows {known:?}"),
-            "center",
-        ));
-    }
+    // A dashboard hears of a record when the center does, and the center shows it once it is on its disk.
+    let closed = Step::new("the center shows the fault closed by replacement", ACCOUNT_TIMEOUT_S, "center");
+    let path = format!("faults?edge={PATIENT}");
+    let is_it = |view: &FaultView| {
+        view.fault == fault.fault.fault && !view.open && view.measure == Some(Measure::Replace)
+    };
+    play.until(closed, |_, stage| {
+        Play::look::<Vec<FaultView>>(stage, &path)?.iter().any(is_it).then_some(())
+    })
+    .await?;
     let records: Vec<StoredRecord> = play.ask(&format!("events {PATIENT} --lane 0")).await?;
     play.timeline.check(&format!(
         "the center has the fault and all that was done on disk: {} records",

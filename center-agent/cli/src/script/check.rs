@@ -3,7 +3,7 @@
 //! Each file is read as far as it can be, so that one run names what is wrong in all of them. Diagnostics go to
 //! standard error as `FILE:LINE:COL: what`, which editors understand; what is right goes to standard output.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -314,6 +314,8 @@ fn print(
         let steps = steps.map(<[Step]>::len);
         let mut report = json!({"ok": found.is_empty(), "diagnostics": diagnostics, "steps": steps});
         if let (Some(fields), Some(proof)) = (report.as_object_mut(), proof) {
+            let limits = proof.apps.keys().filter_map(|app| Some((app, proof.limits(app)?)));
+            fields.insert("limits".to_owned(), json!(limits.collect::<BTreeMap<_, _>>()));
             fields.insert("proof".to_owned(), serde_json::to_value(proof)?);
         }
         return output::json(&report);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use flotilla_schemas::proof::{CastProof, End, ListProof, Proof};
+use flotilla_schemas::proof::{CastProof, DEADLINE_MULTIPLE, End, ListProof, MEMORY_MULTIPLE, Proof};
 
 use crate::app::joined;
 use crate::edges::bytes;
@@ -25,7 +25,22 @@ pub fn print(proof: &Proof, items: bool) -> io::Result<()> {
         casts(list)?;
         faults(list)?;
     }
-    Ok(())
+    limits(proof)
+}
+
+/// What would hold for an app whose manifest says no limits, if it were published with this proof.
+fn limits(proof: &Proof) -> io::Result<()> {
+    let mut table = Table::new(["APP", "MEMORY_BYTES", "DEADLINE_MS"]);
+    for (app, limits) in proof.apps.keys().filter_map(|app| Some((app, proof.limits(app)?))) {
+        table.row([Cell::text(app), Cell::number(limits.memory_bytes), Cell::number(limits.deadline_ms)]);
+    }
+    output::line(styled(
+        DIM,
+        format!(
+            "limits with {MEMORY_MULTIPLE} times the memory and {DEADLINE_MULTIPLE} times the time that were seen"
+        ),
+    ))?;
+    table.print("no app was called")
 }
 
 fn head(list: &ListProof, seed: u64) -> io::Result<()> {
@@ -74,10 +89,11 @@ fn casts(list: &ListProof) -> io::Result<()> {
         Table::new(["APPS", "RUNS", "CALLS", "FAILURES", "SLOWEST", "WAITED", "MEMORY", "STACK", "TIME"]);
     for cast in &list.casts {
         let measured = &cast.measured;
-        let slowest = measured.slowest.as_ref().map_or("-".to_owned(), |slowest| {
+        let slowest = measured.slowest_of_all();
+        let waited = slowest.map_or(0, |(_, slowest)| slowest.waited_ms);
+        let slowest = slowest.map_or("-".to_owned(), |(_, slowest)| {
             format!("{} {:.1} ms", slowest.operation, slowest.busy_us as f64 / 1000.0)
         });
-        let waited = measured.slowest.as_ref().map_or(0, |slowest| slowest.waited_ms);
         let memory = cast.memory_bytes.values().max().copied().unwrap_or_default();
         table.row([
             Cell::text(players(cast)),

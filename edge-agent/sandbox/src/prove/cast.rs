@@ -84,11 +84,8 @@ impl<'p> Cast<'p> {
             let most = proof.memory_bytes.entry(app.clone()).or_default();
             *most = (*most).max(*bytes);
         }
-        let longer = |slowest: &&Slowest| {
-            proof.measured.slowest.as_ref().is_none_or(|most| most.elapsed_us() < slowest.elapsed_us())
-        };
-        if let Some(slowest) = played.slowest.as_ref().filter(longer) {
-            proof.measured.slowest = Some(slowest.clone());
+        for (app, slowest) in &played.slowest {
+            longer(&mut proof.measured.slowest, app, slowest.clone());
         }
         for fault in faults {
             let same = |seen: &&mut SeenFault| {
@@ -111,6 +108,14 @@ impl<'p> Cast<'p> {
     pub fn words(&self) -> String {
         let words = |(app, alternate): (&AppId, &AppId)| format!(", with {alternate} in place of {app}");
         self.proof.standing_in.iter().map(words).collect()
+    }
+}
+
+/// Keeps the operation of an app that took longer.
+pub(super) fn longer(slowest: &mut BTreeMap<AppId, Slowest>, app: &AppId, other: Slowest) {
+    let longest = slowest.entry(app.clone()).or_insert_with(|| other.clone());
+    if longest.elapsed_us() < other.elapsed_us() {
+        *longest = other;
     }
 }
 

@@ -72,6 +72,7 @@ impl Course<'_> {
     ) -> Result<ListProof, Stopped> {
         let began = Instant::now();
         let Settings { seed, budget, as_before, .. } = self.settings;
+        let until = began + budget.time;
         let mut generator = Generator::new(Arc::clone(&self.items), *seed, budget.size);
         let outside = self.outside(&generator)?;
         let mut taken: BTreeMap<ItemId, u32> = BTreeMap::new();
@@ -81,8 +82,13 @@ impl Course<'_> {
                 end = ended(generator.end());
                 break;
             };
+            // A script that never waits would run through however late it is.
+            if Instant::now() >= until {
+                end = End::Time;
+                break;
+            }
             let mut next = casts.to_vec();
-            match timeout_at(began + budget.time, self.script(&generated.text, &mut next)).await {
+            match timeout_at(until, self.script(&generated.text, &mut next)).await {
                 Ok(Ok(())) => casts.clone_from_slice(&next),
                 Ok(Err(found)) => return Err(Stopped::Found(Box::new(found))),
                 Err(_) => {

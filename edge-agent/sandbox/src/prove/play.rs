@@ -9,7 +9,7 @@ use flotilla_schemas::fault::{Kind, kind as fault};
 use flotilla_schemas::proof::Slowest;
 use flotilla_script::{Call, Step};
 
-use super::cast::Actor;
+use super::cast::{Actor, longer};
 use super::stage::{Access, Failing, Seat, Stage};
 use crate::equipment::Simulator;
 use crate::failure::{Failure, kind};
@@ -25,7 +25,7 @@ pub(super) struct Played {
     /// The kinds of fault that the equipment was seen to have, each with the app that met it.
     pub kinds: BTreeSet<(AppId, &'static str)>,
     pub memory_bytes: BTreeMap<AppId, u64>,
-    pub slowest: Option<Slowest>,
+    pub slowest: BTreeMap<AppId, Slowest>,
 }
 
 /// Where and how a run ended early.
@@ -115,13 +115,10 @@ async fn one(
     };
     let busy_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     played.calls += 1;
-    let (waited_ms, event) = (stage.waited_ms(), step.event.to_string());
-    let taken = |slowest: &Slowest| slowest.elapsed_us();
-    if result.is_ok()
-        && played.slowest.as_ref().is_none_or(|slowest| taken(slowest) < waited_ms * 1000 + busy_us)
-    {
-        let (app, operation) = (actor.id.clone(), call.operation.clone());
-        played.slowest = Some(Slowest { app, operation, step: event, busy_us, waited_ms });
+    if result.is_ok() {
+        let (operation, step) = (call.operation.clone(), step.event.to_string());
+        let taken = Slowest { operation, step, busy_us, waited_ms: stage.waited_ms() };
+        longer(&mut played.slowest, &actor.id, taken);
     }
     result
 }
