@@ -131,6 +131,15 @@ mod tests {
     }
 
     #[test]
+    fn an_edge_that_is_to_run_is_no_other_command() {
+        let line = "flotilla edge --id e1 --fleet f --broker mqtt://127.0.0.1:1883 --data d";
+        let Command::Edge(edge) = Flotilla::try_parse_from(line.split(' ')).unwrap().command else {
+            panic!()
+        };
+        assert!(edge.command.is_none() && edge.agent.is_some(), "{edge:?}");
+    }
+
+    #[test]
     fn every_command_has_an_example() {
         fn without_example(command: &clap::Command, path: &str, found: &mut Vec<String>) {
             let path = format!("{path} {}", command.get_name());
