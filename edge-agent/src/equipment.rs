@@ -8,7 +8,7 @@
 //!
 //! Each request ends at the device's time-out at the latest, and goes on to its end though the app that asked is
 //! gone: how the device answered is known in any case. A fourth driver is a file beside the others and a line in
-//! [`DRIVERS`].
+//! `DRIVERS`.
 
 mod driver;
 #[cfg(feature = "modbus")]
