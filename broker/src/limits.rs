@@ -43,7 +43,8 @@ pub struct Limits {
     pub topic_bytes: usize,
     /// Levels of a topic or filter; a deeper one is refused.
     pub topic_levels: usize,
-    /// Subscriptions of one session; the next one is refused with "quota exceeded".
+    /// Subscriptions of one session; the next one is refused with "quota exceeded". An edge that lacks a large artifact
+    /// listens to all 256 topics of chunks besides its own.
     pub filters_per_session: usize,
     /// Topic aliases that an MQTT 5 client may use; one with a higher number ends the session.
     pub topic_aliases: u16,
@@ -72,7 +73,7 @@ impl Default for Limits {
         Self {
             connections: 12_000,
             sessions: 20_000,
-            connections_per_address: 10_000,
+            connections_per_address: 12_000,
             half_open: 1024,
             half_open_per_address: 512,
             connects_per_second: 5_000,
@@ -86,7 +87,7 @@ impl Default for Limits {
             client_id_bytes: 128,
             topic_bytes: 512,
             topic_levels: 16,
-            filters_per_session: 100,
+            filters_per_session: 512,
             topic_aliases: 16,
             inflight: 100,
             deliveries: 16_384,

@@ -61,6 +61,16 @@ async fn a_subscription_is_granted_at_most_qos_1_or_refused_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_edge_may_listen_to_every_topic_of_chunks_besides_its_own() {
+    let served = serve(Limits::default()).await;
+    let mut edge = Client::connect(served.address, V5, "edge-e1").await;
+    for first in 0..=u8::MAX {
+        assert_eq!(edge.subscribe(&format!("fleet/v1/blob/{first:02x}"), 1).await, 1, "{first}");
+    }
+    assert_eq!(edge.subscribe("fleet/v1/to/e1/#", 1).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dashboard_that_reads_everything_gets_no_chunks() {
     let served = serve(Limits::default()).await;
     let mut dashboard = Client::connect(served.address, V5, "dashboard").await;
