@@ -76,7 +76,7 @@ impl Default for Limits {
             connections_per_address: 12_000,
             half_open: 1024,
             half_open_per_address: 512,
-            connects_per_second: 5_000,
+            connects_per_second: 20_000,
             password_checks: 2,
             password_waits: 64,
             sys_period: Duration::from_secs(10),
