@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::Running;
@@ -12,6 +13,9 @@ use crate::{Broker, ClientCertificate, Config, Limits, Listener, StartError, Tls
 
 /// Where it listens when nobody says.
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);
+
+/// Files that are open besides the clients' sockets, and more.
+const OTHER_FILES: u64 = 128;
 
 /// Run the MQTT broker until it gets SIGINT or SIGTERM; on SIGHUP it reads who may come in, and certificates, again
 #[derive(Debug, Clone, ClapArgs)]
@@ -136,6 +140,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let config = Config::from(args);
+    make_room_for_sockets(config.limits.connections);
     let listeners = config.listeners.clone();
     let running = Broker::start(config).await?;
     for (listener, &address) in listeners.iter().zip(running.local_addrs()) {
@@ -150,6 +155,21 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     }
     running.stop().await;
     Ok(())
+}
+
+/// Lets this process open a socket for each client. Most systems give a process a thousand until it asks for more.
+fn make_room_for_sockets(clients: usize) {
+    let wanted = clients as u64 + OTHER_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let allowed = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if current.is_some_and(|current| current < allowed)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum })
+    {
+        tracing::warn!(%error, "more open files were asked for");
+    }
+    if allowed < wanted {
+        tracing::warn!(clients, files = allowed, "fewer files may be open than clients may come: see `ulimit -Hn`");
+    }
 }
 
 fn reload(running: &Running) {
