@@ -7,6 +7,7 @@
 //! bounded. One that takes nothing for too long is closed. Whoever is idle holds no buffers.
 
 mod acks;
+mod greeting;
 mod inbound;
 mod input;
 mod kept;
@@ -25,17 +26,17 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttd::protocol::Packet;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::access::Unknown;
-use crate::admission::{Admission, Refusal};
+use crate::admission::Admission;
 use crate::broker::Broker;
 use crate::close::Close;
 use crate::entrance::Visitor;
 use crate::inbox::Call;
-use crate::packet::{First, IncomingConnect, ReadError, Version, next_frame};
+use crate::packet::next_frame;
 use crate::registry::Claim;
 use acks::Acks;
+use greeting::greet;
 use input::poll_read;
 pub(crate) use kept::Kept;
 use output::Output;
@@ -59,86 +60,6 @@ where
     tracing::debug!(%peer, client = admission.client_id, "connected");
     Session::new(broker, admission, &claim, input).run(claim, stream, peer).await;
     drop(open);
-}
-
-/// Hears a CONNECT and decides; nothing if the client is not let in, which it was told.
-async fn greet<S>(
-    broker: &Arc<Broker>,
-    stream: &mut S,
-    input: &mut BytesMut,
-    visitor: &Visitor,
-) -> Option<(Admission, ClaimedSession)>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-{
-    let Visitor { peer, certificate, deadline, .. } = visitor;
-    let (version, refusal) = match timeout_at(*deadline, read_first(broker, stream, input)).await {
-        Ok(Ok(First::Connect(connect))) => match admit(broker, *connect, certificate).await {
-            Ok(admitted) => return Some(admitted),
-            Err(refused) => refused,
-        },
-        Ok(Ok(First::Unsupported(level))) => {
-            (if level < 5 { Version::V4 } else { Version::V5 }, Refusal::Version(level))
-        }
-        Ok(Err(close)) => {
-            tracing::debug!(%peer, reason = %close, "no CONNECT came");
-            return None;
-        }
-        Err(_) => {
-            tracing::debug!(%peer, "no CONNECT came in time");
-            return None;
-        }
-    };
-    tracing::info!(%peer, reason = %refusal, "a client was refused");
-    broker.meters.refused(refusal.refused()).add(1);
-    let mut output = Output::default();
-    if version.write(refusal.connack(version), output.tail()).is_ok() {
-        finish(&mut output, stream).await;
-    }
-    None
-}
-
-async fn read_first<S>(broker: &Broker, stream: &mut S, input: &mut BytesMut) -> Result<First, Close>
-where
-    S: AsyncRead + Unpin,
-{
-    loop {
-        if input.first().is_some_and(|first| *first != 0x10) {
-            return Err(ReadError::Type(input.first().copied().unwrap_or_default()).into());
-        }
-        if let Some(frame) = next_frame(input, broker.limits.packet_bytes)? {
-            return Ok(Version::read_connect(frame)?);
-        }
-        let read = poll_fn(|cx| poll_read(stream, input, cx)).await.map_err(Close::Lost)?;
-        broker.meters.bytes_in.add(read as u64);
-    }
-}
-
-type ClaimedSession = Box<Claim>;
-
-async fn admit(
-    broker: &Arc<Broker>,
-    connect: IncomingConnect,
-    certificate: &[String],
-) -> Result<(Admission, ClaimedSession), (Version, Refusal)> {
-    let version = connect.version;
-    let refused = |refusal| (version, refusal);
-    let identified = broker.access.identify(&connect.connect.client_id, connect.login.as_ref(), certificate);
-    let user = identified.await.map_err(|unknown| refused(unknown.into()))?;
-    let serial = broker.next_serial();
-    let admission = Admission::decide(connect, Arc::clone(&user), serial, &broker.limits).map_err(refused)?;
-    let claim = broker.registry.claim(&admission.client_id, admission.clean_start, serial, &user).await;
-    let mut claim = claim.map_err(|_| refused(Refusal::Busy))?;
-    for ended in claim.ended.drain(..) {
-        ended.end(broker);
-    }
-    // Who came too late to be barred by a changed access file is refused here.
-    if !broker.access.holds(&user) {
-        claim.resumed.take().into_iter().for_each(|kept| kept.end(broker));
-        return Err(refused(Unknown::Nobody.into()));
-    }
-    broker.meters.connects.add(1);
-    Ok((admission, Box::new(claim)))
 }
 
 /// Says the last words, if the client still listens.
@@ -187,7 +108,7 @@ impl Session {
         }
     }
 
-    async fn run<S>(mut self, mut claim: ClaimedSession, mut stream: S, peer: SocketAddr)
+    async fn run<S>(mut self, mut claim: Box<Claim>, mut stream: S, peer: SocketAddr)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,
     {
@@ -356,7 +277,7 @@ impl Session {
 
     /// Publishes the will or keeps it, says goodbye, and keeps the session or ends it. The client id is free for the
     /// next connection when that is done.
-    async fn end<S: AsyncWrite + Unpin>(mut self, close: Close, claim: ClaimedSession, mut stream: S) {
+    async fn end<S: AsyncWrite + Unpin>(mut self, close: Close, claim: Box<Claim>, mut stream: S) {
         close.refused().inspect(|what| self.broker.meters.refused(*what).add(1));
         match &close {
             Close::Left { session_expiry_s: Some(changed), .. } => self.admission.session_expiry_s = *changed,
