@@ -30,7 +30,10 @@ where
         *input = BytesMut::from(buffer.filled());
         buffer.filled().len()
     } else {
-        input.reserve(READ_BYTES);
+        // A packet that has begun has its room already: to ask for more would move what is there.
+        if input.len() == input.capacity() {
+            input.reserve(READ_BYTES);
+        }
         // It keeps nothing between two polls.
         ready!(pin!(stream.read_buf(input)).poll(cx))?
     };
