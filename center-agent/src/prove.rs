@@ -8,7 +8,7 @@ pub mod range;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_sandbox::{CheckError, InterfaceError, Sandbox, check};
+use flotilla_sandbox::{CheckError, InterfaceError, check};
 use flotilla_schemas::app::{Interface, ManifestError};
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::release::Release;
@@ -51,8 +51,13 @@ pub enum AppError {
 }
 
 /// Proves a release of an app: its bounds, that this is its component, that the component is what the release says,
-/// and that its grants cover its imports. That the machine code is there, the one who stores it checks.
-pub fn app(sandbox: &Sandbox, release: &Release, wasm: &[u8]) -> Result<(), Vec<AppError>> {
+/// and that its grants cover its imports. `found` is what a sandbox says of the component. That the machine code is there,
+/// the one who stores it checks.
+pub fn app(
+    release: &Release,
+    wasm: &[u8],
+    found: Result<Interface, Vec<InterfaceError>>,
+) -> Result<(), Vec<AppError>> {
     let mut errors: Vec<AppError> = release.manifest.check().into_iter().map(AppError::from).collect();
     if Artifact::of(wasm) != release.wasm {
         errors.push(AppError::Component);
@@ -63,7 +68,7 @@ pub fn app(sandbox: &Sandbox, release: &Release, wasm: &[u8]) -> Result<(), Vec<
     if !(1..=RUNTIMES_MAX).contains(&release.machine.len()) {
         errors.push(AppError::Runtimes(release.machine.len()));
     }
-    match sandbox.inspect(wasm) {
+    match found {
         Ok(interface) => errors.extend(fits(&interface, release)),
         Err(wrong) => errors.extend(wrong.into_iter().map(AppError::from)),
     }

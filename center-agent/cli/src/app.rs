@@ -7,11 +7,11 @@ mod limits;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use center_agent::api::types::{AppDetail, AppSummary, Published};
 use clap::{Args, Subcommand};
-use flotilla_sandbox::{CompileError, Sandbox, SandboxLimits, Target};
+use flotilla_sandbox::{Compiled, Sandbox, SandboxLimits, Target};
 use flotilla_schemas::app::{Interface, Manifest};
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::release::Release;
@@ -111,7 +111,11 @@ fn make(
     targets: &[Target],
 ) -> Result<(Release, Machine), PublishError> {
     let sandbox = Sandbox::new(SandboxLimits { instances: 1 })?;
-    let interface = sandbox.inspect(wasm).map_err(|errors| PublishError::unfit(dir, &errors))?;
+    progress("compiling", format!("{} of app.wasm", bytes(wasm.len() as u64)));
+    let begin = Instant::now();
+    let Compiled { interface, machine } =
+        sandbox.compile_app(wasm).map_err(|errors| PublishError::unfit(dir, &errors))?;
+    let took = begin.elapsed();
     let (operations, imports) = (interface.operations.len(), interface.imports.len());
     progress(
         "checked",
@@ -121,32 +125,29 @@ fn make(
             output::plural(imports, "import")
         ),
     );
-    let machine = compile(&sandbox, wasm, targets)?;
-    let artifacts = machine.iter().map(|(runtime, code)| (runtime.clone(), Artifact::of(code))).collect();
+    let own = sandbox.runtime();
+    let mut machines = Machine::new();
+    if targets.is_empty() || targets.iter().any(|target| target.runtime() == own) {
+        compiled(&own, &machine, took);
+        machines.insert(own.clone(), machine);
+    }
+    for target in targets.iter().filter(|target| target.runtime() != own) {
+        let begin = Instant::now();
+        let machine = sandbox.compile_for(wasm, *target)?;
+        compiled(&target.runtime(), &machine, begin.elapsed());
+        machines.insert(target.runtime(), machine);
+    }
+    let artifacts = machines.iter().map(|(runtime, code)| (runtime.clone(), Artifact::of(code))).collect();
     let release = Release { manifest, interface, wasm: Artifact::of(wasm), machine: artifacts };
-    center_agent::prove::app(&sandbox, &release, wasm).map_err(|errors| PublishError::unfit(dir, &errors))?;
+    let found = Ok(release.interface.clone());
+    center_agent::prove::app(&release, wasm, found).map_err(|errors| PublishError::unfit(dir, &errors))?;
     progress("proved", "the manifest's bounds, its grants, what it exports");
-    Ok((release, machine))
+    Ok((release, machines))
 }
 
-/// Machine code for each target, or for this machine if none is named.
-fn compile(sandbox: &Sandbox, wasm: &[u8], targets: &[Target]) -> Result<Machine, PublishError> {
-    let mut machine = Machine::new();
-    let mut made = |runtime: String, make: &dyn Fn() -> Result<Vec<u8>, CompileError>| {
-        let begin = Instant::now();
-        let code = make()?;
-        let (size, seconds) = (bytes(code.len() as u64), begin.elapsed().as_secs_f64());
-        progress("compiled", format!("{size} for {runtime} in {seconds:.1} s"));
-        machine.insert(runtime, code);
-        Ok::<_, PublishError>(())
-    };
-    if targets.is_empty() {
-        made(sandbox.runtime(), &|| sandbox.compile(wasm))?;
-    }
-    for target in targets {
-        made(target.runtime(), &|| sandbox.compile_for(wasm, *target))?;
-    }
-    Ok(machine)
+fn compiled(runtime: &str, machine: &[u8], took: Duration) {
+    let (size, seconds) = (bytes(machine.len() as u64), took.as_secs_f64());
+    progress("compiled", format!("{size} for {runtime} in {seconds:.1} s"));
 }
 
 fn run_list(list: &List) -> Result<(), AskError> {

@@ -38,7 +38,7 @@ pub(super) async fn app(
         let uploads = uploads(&shelf, artifacts)?;
         let wasm = uploads.first().map(Vec::as_slice).unwrap_or_default();
         let what = format!("prove {} {}", release.app(), release.manifest.version);
-        prove::app(&sandbox, &release, wasm).map_err(|errors| all(&what, &errors))
+        prove::app(&release, wasm, sandbox.inspect(wasm)).map_err(|errors| all(&what, &errors))
     })
     .await??;
     drop(turn);

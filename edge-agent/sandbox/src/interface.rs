@@ -57,16 +57,35 @@ pub(crate) struct Export {
     pub(crate) index: ComponentExportIndex,
 }
 
+/// What one compilation of an app gives.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// What the app can do and needs.
+    pub interface: Interface,
+    /// Machine code for the sandbox that made it, as [`Sandbox::compile`](crate::Sandbox::compile) makes it.
+    pub machine: Vec<u8>,
+}
+
 #[cfg(feature = "compiler")]
 impl crate::Sandbox {
-    /// Reads what an app can do and needs.
+    /// Reads what an app can do and needs, and compiles it.
+    ///
+    /// # Errors
+    /// Everything for which the component cannot be an app, at once.
+    pub fn compile_app(&self, wasm: &[u8]) -> Result<Compiled, Vec<InterfaceError>> {
+        let unreadable = |error: wasmtime::Error| vec![InterfaceError::Component(format!("{error:#}"))];
+        let component = Component::from_binary(&self.engine, wasm).map_err(unreadable)?;
+        let (interface, _) = read(&component)?;
+        Ok(Compiled { interface, machine: component.serialize().map_err(unreadable)? })
+    }
+
+    /// Reads what an app can do and needs. Takes as long as [`Sandbox::compile_app`](crate::Sandbox::compile_app).
     ///
     /// # Errors
     /// Everything for which the component cannot be an app, at once.
     pub fn inspect(&self, wasm: &[u8]) -> Result<Interface, Vec<InterfaceError>> {
-        let component = Component::from_binary(&self.engine, wasm)
-            .map_err(|error| vec![InterfaceError::Component(format!("{error:#}"))])?;
-        read(&component).map(|(interface, _)| interface)
+        self.compile_app(wasm).map(|app| app.interface)
     }
 }
 

@@ -40,6 +40,8 @@ pub use guest::{
     LOG_MESSAGES_PER_CALL_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, Used, WRITES_PER_CALL_MAX,
 };
 pub use host::{Host, HostError, Level, Reply};
+#[cfg(feature = "compiler")]
+pub use interface::Compiled;
 pub use interface::InterfaceError;
 pub use program::{Instance, LoadError, Program};
 pub use target::{Target, TargetError};

@@ -38,9 +38,9 @@ use flotilla_schemas::{AppId, Digest};
 use flotilla_script::{Budget as Size, Definition, EventList};
 
 use crate::check::{CheckError, Wanted, check, ungranted};
-use crate::engine::{CompileError, Sandbox, SandboxError, SandboxLimits, WASM_STACK_BYTES};
+use crate::engine::{Sandbox, SandboxError, SandboxLimits, WASM_STACK_BYTES};
 use crate::equipment::Simulator;
-use crate::interface::InterfaceError;
+use crate::interface::{Compiled, InterfaceError};
 
 /// The stacks in which it is tried whether scripts run, in bytes, besides an edge's own.
 const STACKS: [usize; 6] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10];
@@ -142,9 +142,6 @@ pub enum AppError {
     /// It is no app.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Interface(Vec<InterfaceError>),
-    /// It cannot be compiled.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
 }
 
 impl Prover {
@@ -159,8 +156,7 @@ impl Prover {
     /// # Errors
     /// The bytes are no component, or not one of an app.
     pub fn add(&mut self, manifest: Manifest, wasm: &[u8]) -> Result<(), AppError> {
-        let interface = self.sandbox.inspect(wasm).map_err(AppError::Interface)?;
-        let machine = self.sandbox.compile(wasm)?;
+        let Compiled { interface, machine } = self.sandbox.compile_app(wasm).map_err(AppError::Interface)?;
         let app = App { interface, machine, wasm: Digest::of(wasm), manifest };
         self.apps.insert(app.manifest.app.clone(), app);
         Ok(())

@@ -6,9 +6,9 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flotilla_sandbox::{check, kind};
+use flotilla_sandbox::{Compiled, check, kind};
 use flotilla_schemas::Value;
-use flotilla_schemas::app::{Grants, Interface, Limits};
+use flotilla_schemas::app::{Grants, Limits};
 use tokio::runtime::Runtime;
 
 use crate::edge::{Edge, SANDBOX, equipment, wasm};
@@ -76,13 +76,12 @@ fn changed(component: &[u8], changes: &[Change]) -> Vec<u8> {
 }
 
 /// Starts what was taken for an app, and calls its operations as long as they answer: how many did, if it started.
-async fn run(bytes: &[u8], interface: &Interface, deadline_ms: u32) -> Option<u64> {
-    let machine = SANDBOX.compile(bytes).expect("what was inspected compiles");
+async fn run(app: &Compiled, deadline_ms: u32) -> Option<u64> {
     let limits = Limits { deadline_ms, ..Limits::default() };
-    let program = SANDBOX.load(&machine, &Grants::default(), &limits).ok()?;
+    let program = SANDBOX.load(&app.machine, &Grants::default(), &limits).ok()?;
     let mut instance = program.start(Edge::new(equipment("e1"))).await.ok()?;
     let mut answered = 0;
-    for operation in &interface.operations {
+    for operation in &app.interface.operations {
         let args = [Value::Text("a text".to_owned()), Value::Number(0.5)];
         let args = args.get(..operation.params.len()).unwrap_or_default();
         match instance.call(&operation.name, args).await {
@@ -95,9 +94,8 @@ async fn run(bytes: &[u8], interface: &Interface, deadline_ms: u32) -> Option<u6
 
 #[test]
 fn what_is_changed_runs_as_it_is() {
-    let bytes = changed(&COMPONENTS[0], &[]);
-    let interface = SANDBOX.inspect(&bytes).unwrap();
-    assert_eq!(RUNTIME.block_on(run(&bytes, &interface, 60_000)), Some(3));
+    let app = SANDBOX.compile_app(&changed(&COMPONENTS[0], &[])).unwrap();
+    assert_eq!(RUNTIME.block_on(run(&app, 60_000)), Some(3));
 }
 
 #[test]
@@ -107,15 +105,15 @@ fn no_component_makes_a_sandbox_panic() {
         let [small, real] = &*COMPONENTS;
         let bytes = changed(if which % REAL_EVERY == 1 { real } else { small }, changes);
         count(0, 1);
-        match SANDBOX.inspect(&bytes) {
+        match SANDBOX.compile_app(&bytes) {
             Err(errors) => {
                 assert!(!errors.is_empty() && errors.iter().all(|error| !error.to_string().is_empty()))
             }
-            Ok(interface) => {
+            Ok(app) => {
                 count(1, 1);
-                let ungranted = check(&interface, &Grants::default(), &[]);
-                assert!(ungranted.is_ok() || !interface.imports.is_empty());
-                if let Some(answered) = RUNTIME.block_on(run(&bytes, &interface, 20)) {
+                let ungranted = check(&app.interface, &Grants::default(), &[]);
+                assert!(ungranted.is_ok() || !app.interface.imports.is_empty());
+                if let Some(answered) = RUNTIME.block_on(run(&app, 20)) {
                     count(2, 1);
                     count(3, answered);
                 }

@@ -41,6 +41,7 @@ fn what_is_no_machine_code_is_refused() {
 fn machine_code_is_the_same_each_time_and_for_any_processor() {
     let machine = SANDBOX.compile(&wasm("meter")).unwrap();
     assert_eq!(machine, SANDBOX.compile(&wasm("meter")).unwrap());
+    assert_eq!(machine, SANDBOX.compile_app(&wasm("meter")).unwrap().machine);
     // The flags of the processor are in the machine code by name, followed by whether they are used.
     for extra in ["has_avx2", "has_bmi2", "has_lzcnt", "has_sse41", "has_lse"] {
         let used =
