@@ -112,7 +112,11 @@ impl Flotilla {
             Command::Edge(edge) => match edge.command {
                 Some(EdgeCommand::Show(show)) => edges::show(&show)?,
                 Some(EdgeCommand::RestartApp(restart)) => edges::restart_app(&restart)?,
-                None => edge.agent.map_or(Ok(()), |args| agent::run("edge", edge_agent::cli::run(args)))?,
+                // clap has refused an edge without arguments.
+                None => agent::run(
+                    "edge",
+                    edge_agent::cli::run(edge.agent.ok_or("an edge needs --id and --fleet")?),
+                )?,
             },
             Command::Journal(journal) => journal::run(&journal)?,
         }
