@@ -131,9 +131,7 @@ impl Equipment {
     /// The app may not, or the device did not answer well; then the core is told.
     pub async fn read(&self, app: &AppId, device: &str, point: &str) -> Result<Value, HostError> {
         let (driven, known) = self.find(device, point)?;
-        if !known.lets(app, false) {
-            return Err(HostError::Refused(format!("reading {device}/{point} on this edge")));
-        }
+        known.may(app, device, point, false)?;
         if let Some(value) = driven.cached(point, known.max_age_ms) {
             return Ok(value);
         }
@@ -158,9 +156,7 @@ impl Equipment {
     /// The app may not, the point does not take the value, or the device did not confirm it.
     pub async fn write(&self, app: &AppId, device: &str, point: &str, value: Value) -> Result<(), HostError> {
         let (driven, known) = self.find(device, point)?;
-        if !known.lets(app, true) {
-            return Err(HostError::Refused(format!("setting {device}/{point} on this edge")));
-        }
+        known.may(app, device, point, true)?;
         let value = known.check(device, point, value)?;
         let (sender, answer) = oneshot::channel();
         let point = PointId::new(device, point);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use edge_agent::equipment::Devices;
 use flotilla_sandbox::Simulator;
+use flotilla_schemas::AppId;
 
 /// What files are put together from: a byte of the input picks a piece.
 const PIECES: &[&str] = &[
@@ -106,12 +107,13 @@ fn read(text: &str) {
         assert!(!error.problems.is_empty(), "{text}");
     }
     let Ok(mut simulator) = Simulator::parse("equipment.toml", text) else { return };
+    let app = AppId::new("a").unwrap();
     let points: Vec<_> =
         simulator.points().map(|(device, point, _)| (device.to_owned(), point.to_owned())).collect();
     for (device, point) in points {
         for now_ms in [0, 1_000, u64::MAX] {
-            if let Ok(value) = simulator.read(&device, &point, now_ms).result {
-                let _ = simulator.write(&device, &point, &value, now_ms);
+            if let Ok(value) = simulator.read(&app, &device, &point, now_ms).result {
+                let _ = simulator.write(&app, &device, &point, &value, now_ms);
             }
         }
     }

@@ -99,9 +99,15 @@ impl Point {
     }
 
     /// Whether this edge lets the app read it, or set it.
-    pub fn lets(&self, app: &AppId, set: bool) -> bool {
-        let apps = if set { &self.writers } else { &self.readers };
-        apps.as_ref().is_none_or(|apps| apps.contains(app))
+    ///
+    /// # Errors
+    /// Only other apps may.
+    pub fn may(&self, app: &AppId, device: &str, point: &str, set: bool) -> Result<(), HostError> {
+        let (apps, what) = if set { (&self.writers, "setting") } else { (&self.readers, "reading") };
+        if apps.as_ref().is_none_or(|apps| apps.contains(app)) {
+            return Ok(());
+        }
+        Err(HostError::Refused(format!("{what} {device}/{point} on this edge")))
     }
 
     fn typed(&self, value: Value) -> Value {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_schemas::Value;
+use flotilla_schemas::{AppId, Value};
 
 use super::file::{EquipmentError, EquipmentFile};
 use super::misbehaviour::Behaviour;
@@ -14,7 +14,8 @@ use crate::host::HostError;
 ///
 /// ```
 /// use flotilla_sandbox::Simulator;
-/// use flotilla_schemas::Value;
+/// use flotilla_schemas::{AppId, Value};
+/// let app = AppId::new("thermostat")?;
 /// let mut simulator = Simulator::parse("equipment.toml", r#"
 ///     [device.aircon]
 ///     driver = "simulated"
@@ -38,11 +39,11 @@ use crate::host::HostError;
 ///     after = "20s"
 ///     behaviour = "silent"
 /// "#)?;
-/// assert_eq!(simulator.read("aircon", "room", 0).result, Ok(Value::Number(28.0)));
-/// assert_eq!(simulator.read("aircon", "room", 2_000).result, Ok(Value::Number(27.0)));
-/// assert!(simulator.write("aircon", "setpoint", &Value::Number(99.0), 2_000).result.is_err());
-/// assert_eq!(simulator.read("aircon", "room", 20_000).result.unwrap_err().code(), "unreachable");
-/// # Ok::<(), flotilla_sandbox::EquipmentError>(())
+/// assert_eq!(simulator.read(&app, "aircon", "room", 0).result, Ok(Value::Number(28.0)));
+/// assert_eq!(simulator.read(&app, "aircon", "room", 2_000).result, Ok(Value::Number(27.0)));
+/// assert!(simulator.write(&app, "aircon", "setpoint", &Value::Number(99.0), 2_000).result.is_err());
+/// assert_eq!(simulator.read(&app, "aircon", "room", 20_000).result.unwrap_err().code(), "unreachable");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Simulator {
@@ -84,8 +85,8 @@ impl Simulator {
     }
 
     /// What an app is told that reads a point, `now_ms` milliseconds after the equipment was switched on.
-    pub fn read(&mut self, device: &str, point: &str, now_ms: u64) -> Answer<Value> {
-        let found = match self.find(device, point) {
+    pub fn read(&mut self, app: &AppId, device: &str, point: &str, now_ms: u64) -> Answer<Value> {
+        let found = match self.find(app, device, point, false) {
             Ok(found) => found,
             Err(error) => return Answer { after_ms: 0, result: Err(error) },
         };
@@ -96,8 +97,15 @@ impl Simulator {
     }
 
     /// What an app is told that sets a point, `now_ms` milliseconds after the equipment was switched on.
-    pub fn write(&mut self, device: &str, point: &str, value: &Value, now_ms: u64) -> Answer<()> {
-        let checked = self.find(device, point).and_then(|(known, info, simulated)| {
+    pub fn write(
+        &mut self,
+        app: &AppId,
+        device: &str,
+        point: &str,
+        value: &Value,
+        now_ms: u64,
+    ) -> Answer<()> {
+        let checked = self.find(app, device, point, true).and_then(|(known, info, simulated)| {
             Ok((known, info.check(device, point, value.clone())?, simulated))
         });
         match checked {
@@ -108,10 +116,18 @@ impl Simulator {
         }
     }
 
-    fn find(&mut self, device: &str, point: &str) -> Result<(&Device, &Point, &mut Simulated), HostError> {
+    /// A point that the app may read, or set.
+    fn find(
+        &mut self,
+        app: &AppId,
+        device: &str,
+        point: &str,
+        set: bool,
+    ) -> Result<(&Device, &Point, &mut Simulated), HostError> {
         let unknown = || HostError::Unknown(format!("{device}/{point}"));
         let (known, simulated) = self.devices.get_mut(device).ok_or_else(unknown)?;
         let info = known.points.get(point).ok_or_else(unknown)?;
+        info.may(app, device, point, set)?;
         Ok((known, info, simulated))
     }
 

@@ -46,6 +46,10 @@ fn problems(text: &str) -> Vec<String> {
     Simulator::parse("equipment.toml", text).unwrap_err().problems
 }
 
+fn app(name: &str) -> AppId {
+    AppId::new(name).unwrap()
+}
+
 fn number(answer: Answer<Value>) -> f64 {
     answer.result.unwrap().as_f64().unwrap()
 }
@@ -53,20 +57,20 @@ fn number(answer: Answer<Value>) -> f64 {
 #[test]
 fn a_point_follows_its_target_and_stops_there() {
     let mut simulator = parse(FILE);
-    let mut room = |now_ms| number(simulator.read("aircon", "room", now_ms));
+    let mut room = |now_ms| number(simulator.read(&app("any"), "aircon", "room", now_ms));
     assert_eq!([room(0), room(4_000), room(60_000), room(50_000)], [30.0, 26.0, 20.0, 20.0]);
 }
 
 #[test]
 fn a_new_setting_acts_from_its_time_on() {
     let mut simulator = parse(FILE);
-    simulator.write("aircon", "setpoint", &Value::Integer(30), 5_000).result.unwrap();
-    assert_eq!(number(simulator.read("aircon", "room", 7_000)), 27.0);
+    simulator.write(&app("any"), "aircon", "setpoint", &Value::Integer(30), 5_000).result.unwrap();
+    assert_eq!(number(simulator.read(&app("any"), "aircon", "room", 7_000)), 27.0);
 }
 
 #[test]
 fn a_meter_rises() {
-    assert_eq!(number(parse(FILE).read("meter", "energy", 3_000)), 6.5);
+    assert_eq!(number(parse(FILE).read(&app("any"), "meter", "energy", 3_000)), 6.5);
 }
 
 #[test]
@@ -75,7 +79,7 @@ fn noise_stays_within_its_bound_and_repeats_with_its_seed() {
     let readings = |seed: u64| -> Vec<f64> {
         let seeded = text.replace("timeout = \"2s\"", &format!("seed = {seed}"));
         let mut simulator = parse(&seeded);
-        (0..100).map(|_| number(simulator.read("meter", "energy", 0))).collect()
+        (0..100).map(|_| number(simulator.read(&app("any"), "meter", "energy", 0))).collect()
     };
     assert!(readings(1).iter().all(|reading| (4.75..=5.25).contains(reading)));
     assert!(
@@ -88,8 +92,9 @@ fn noise_stays_within_its_bound_and_repeats_with_its_seed() {
 #[test]
 fn what_cannot_be_set_is_refused_before_the_device_is_asked() {
     let mut simulator = with("aircon", "behaviour = 'silent'\nafter_reads = 1");
-    let mut write =
-        |device, point, value: Value| simulator.write(device, point, &value, 0).result.unwrap_err();
+    let mut write = |device, point, value: Value| {
+        simulator.write(&app("any"), device, point, &value, 0).result.unwrap_err()
+    };
     let text = |error: HostError| (error.kind(), error.code(), error.to_string());
     let invalid = |text: &str| (None, "invalid", text.to_owned());
     assert_eq!(text(write("aircon", "room", Value::Number(1.0))), invalid("aircon/room cannot be set"));
@@ -100,13 +105,13 @@ fn what_cannot_be_set_is_refused_before_the_device_is_asked() {
     let unknown = |text: &str| (None, "unknown", text.to_owned());
     assert_eq!(text(write("aircon", "smell", Value::Number(1.0))), unknown("there is no aircon/smell"));
     assert_eq!(text(write("oven", "heat", Value::Number(1.0))), unknown("there is no oven/heat"));
-    assert_eq!(number(simulator.read("aircon", "setpoint", 0)), 20.0);
+    assert_eq!(number(simulator.read(&app("any"), "aircon", "setpoint", 0)), 20.0);
 }
 
 #[test]
 fn a_fault_begins_at_its_time_and_ends_after_its_length() {
     let mut simulator = with("meter", "after = '8s'\nfor = '5s'\nbehaviour = 'silent'");
-    let mut energy = |now_ms| simulator.read("meter", "energy", now_ms).result;
+    let mut energy = |now_ms| simulator.read(&app("any"), "meter", "energy", now_ms).result;
     assert!(energy(7_999).is_ok());
     let error = energy(8_000).unwrap_err();
     assert_eq!(error, HostError::Unreachable("meter/energy does not answer".to_owned()));
@@ -118,22 +123,22 @@ fn a_fault_begins_at_its_time_and_ends_after_its_length() {
 #[test]
 fn a_fault_begins_after_so_many_reads_of_its_point() {
     let mut simulator = with("aircon", "point = 'room'\nafter_reads = 2\nbehaviour = 'nonsense'");
-    simulator.read("aircon", "setpoint", 0).result.unwrap();
-    let mut room = || number(simulator.read("aircon", "room", 0));
+    simulator.read(&app("any"), "aircon", "setpoint", 0).result.unwrap();
+    let mut room = || number(simulator.read(&app("any"), "aircon", "room", 0));
     assert_eq!([room(), room(), room(), room()], [30.0, 30.0, 6553.5, 6553.5]);
 }
 
 #[test]
 fn an_answer_of_another_type_or_beyond_the_range_is_not_believed() {
     let mut simulator = with("aircon", "behaviour = 'nonsense'");
-    let mut answer = |point| simulator.read("aircon", point, 0).result;
+    let mut answer = |point| simulator.read(&app("any"), "aircon", point, 0).result;
     let error = answer("power").unwrap_err();
     assert_eq!((error.code(), error.kind()), ("range", Some("equipment.range")));
     assert_eq!(error.to_string(), "aircon/power answers \"---\" is not true or false");
     assert!(answer("setpoint").unwrap_err().to_string().contains("6553.5 is not a number from 16 to 30"));
     assert_eq!(answer("room"), Ok(Value::Number(6553.5)), "where the file gives no range there is none");
     let mut simulator = with("aircon", "point = 'room'\nvalue = 'NaN'");
-    assert_eq!(simulator.read("aircon", "room", 0).result.unwrap_err().code(), "range");
+    assert_eq!(simulator.read(&app("any"), "aircon", "room", 0).result.unwrap_err().code(), "range");
 }
 
 #[test]
@@ -141,9 +146,9 @@ fn what_lies_beyond_is_beyond_every_type() {
     let of = |ty: &str| {
         let point = format!("[device.d]\ndriver = 'simulated'\n[device.d.point.p]\naccess = 'rw'\n{ty}");
         let mut simulator = parse(&point);
-        assert!(simulator.read("d", "p", 0).result.is_ok(), "{ty}");
+        assert!(simulator.read(&app("any"), "d", "p", 0).result.is_ok(), "{ty}");
         assert!(simulator.misbehave("d", Some("p"), Behaviour::Beyond));
-        assert_eq!(simulator.read("d", "p", 0).result.unwrap_err().code(), "range", "{ty}");
+        assert_eq!(simulator.read(&app("any"), "d", "p", 0).result.unwrap_err().code(), "range", "{ty}");
     };
     of("type = 'bool'\ninitial = true");
     of("type = 'integer'\ninitial = 1");
@@ -159,29 +164,32 @@ fn what_lies_beyond_is_beyond_every_type() {
 #[test]
 fn a_device_that_refuses_is_not_set() {
     let mut simulator = with("aircon", "for = '1s'\nbehaviour = 'refuse'");
-    let error = simulator.write("aircon", "power", &Value::Bool(true), 0).result.unwrap_err();
+    let error = simulator.write(&app("any"), "aircon", "power", &Value::Bool(true), 0).result.unwrap_err();
     assert_eq!((error.code(), error.to_string().as_str()), ("rejected", "aircon refuses power"));
-    assert_eq!(simulator.read("aircon", "power", 1_000).result, Ok(Value::Bool(false)));
+    assert_eq!(simulator.read(&app("any"), "aircon", "power", 1_000).result, Ok(Value::Bool(false)));
 }
 
 #[test]
 fn a_late_answer_counts_up_to_the_devices_time_out_and_no_longer() {
     let mut simulator = with("meter", "slow = '1999ms'");
     assert_eq!(
-        simulator.read("meter", "energy", 0),
+        simulator.read(&app("any"), "meter", "energy", 0),
         Answer { after_ms: 1_999, result: Ok(Value::Number(5.0)) }
     );
     assert!(simulator.misbehave("meter", None, Behaviour::Slow(1)));
     let late = HostError::Slow("meter/energy did not answer within 2000 ms".to_owned());
-    assert_eq!(simulator.read("meter", "energy", 0), Answer { after_ms: 2_000, result: Err(late) });
+    assert_eq!(
+        simulator.read(&app("any"), "meter", "energy", 0),
+        Answer { after_ms: 2_000, result: Err(late) }
+    );
 }
 
 #[test]
 fn a_late_device_has_done_what_it_was_asked() {
     let mut simulator = with("aircon", "for = '1s'\nslow = '2s'");
-    let late = simulator.write("aircon", "power", &Value::Bool(true), 0);
+    let late = simulator.write(&app("any"), "aircon", "power", &Value::Bool(true), 0);
     assert_eq!((late.after_ms, late.result.unwrap_err().kind()), (TIMEOUT_MS, Some("equipment.slow")));
-    assert_eq!(simulator.read("aircon", "power", 1_000).result, Ok(Value::Bool(true)));
+    assert_eq!(simulator.read(&app("any"), "aircon", "power", 1_000).result, Ok(Value::Bool(true)));
 }
 
 #[test]
@@ -190,8 +198,8 @@ fn only_what_is_there_misbehaves() {
     assert!(!simulator.misbehave("oven", None, Behaviour::Silent));
     assert!(!simulator.misbehave("aircon", Some("smell"), Behaviour::Silent));
     assert!(simulator.misbehave("aircon", None, Behaviour::Silent));
-    assert_eq!(simulator.read("aircon", "room", 0).result.unwrap_err().code(), "unreachable");
-    assert!(simulator.read("meter", "energy", 0).result.is_ok());
+    assert_eq!(simulator.read(&app("any"), "aircon", "room", 0).result.unwrap_err().code(), "unreachable");
+    assert!(simulator.read(&app("any"), "meter", "energy", 0).result.is_ok());
 }
 
 #[test]
@@ -199,19 +207,21 @@ fn a_device_with_another_driver_is_stood_in_for() {
     let text =
         FILE.replace("driver = \"simulated\"\n    timeout", "driver = \"modbus\"\n    host = 1\n    timeout");
     let mut simulator = parse(&text.replace("rises_per_s = 0.5", "register = 7\n access = \"rw\"\n min = 3"));
-    assert_eq!(number(simulator.read("meter", "energy", 9_000)), 3.0);
-    simulator.write("meter", "energy", &Value::Number(4.0), 9_000).result.unwrap();
-    assert_eq!(number(simulator.read("meter", "energy", 9_000)), 4.0);
+    assert_eq!(number(simulator.read(&app("any"), "meter", "energy", 9_000)), 3.0);
+    simulator.write(&app("any"), "meter", "energy", &Value::Number(4.0), 9_000).result.unwrap();
+    assert_eq!(number(simulator.read(&app("any"), "meter", "energy", 9_000)), 4.0);
 }
 
 #[test]
 fn the_apps_that_may_are_the_points_own_or_the_devices() {
-    let app = |app: &str| AppId::new(app).unwrap();
     let text = FILE.replace("timeout = \"2s\"", "readers = ['north', 'south']\nwriters = []");
     let may = |text: &str, device: &str, point: &str, name: &str, set| {
-        let mut file = EquipmentFile::parse("equipment.toml", text);
-        file.sections().for_each(|section| _ = Simulated::of(section));
-        file.finish().unwrap()[device].points[point].lets(&app(name), set)
+        let (mut simulator, app) = (parse(text), app(name));
+        let result = match set {
+            true => simulator.write(&app, device, point, &Value::Number(1.0), 0).result,
+            false => simulator.read(&app, device, point, 0).result.map(drop),
+        };
+        !matches!(result, Err(HostError::Refused(_)))
     };
     assert!(may(&text, "aircon", "room", "any", false) && may(&text, "aircon", "room", "any", true));
     assert!(may(&text, "meter", "energy", "north", false) && !may(&text, "meter", "energy", "north", true));

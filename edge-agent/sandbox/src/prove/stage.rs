@@ -203,12 +203,12 @@ impl Seat {
 
 impl Host for Seat {
     fn read<'a>(&'a self, device: &'a str, point: &'a str) -> Reply<'a, Value> {
-        let ask = |simulator: &mut Simulator, now_ms| simulator.read(device, point, now_ms);
+        let ask = |simulator: &mut Simulator, now_ms| simulator.read(&self.app, device, point, now_ms);
         Box::pin(self.stage.access(&self.app, (device, point, false), ask))
     }
 
     fn write<'a>(&'a self, device: &'a str, point: &'a str, value: Value) -> Reply<'a, ()> {
-        let ask = move |simulator: &mut Simulator, now_ms| simulator.write(device, point, &value, now_ms);
+        let ask = move |simulator: &mut Simulator, now_ms| simulator.write(&self.app, device, point, &value, now_ms);
         Box::pin(self.stage.access(&self.app, (device, point, true), ask))
     }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use flotilla_sandbox::{Host, HostError, Instance, Level, Program, Reply, Sandbox, SandboxLimits, Simulator};
-use flotilla_schemas::Value;
 use flotilla_schemas::app::{Grants, Limits, Manifest};
+use flotilla_schemas::{AppId, Value};
 
 /// One sandbox for all tests of a process, as an agent has one.
 pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxLimits::default()).unwrap());
@@ -64,6 +64,10 @@ pub fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
+fn app() -> AppId {
+    AppId::new("any").unwrap()
+}
+
 pub fn grants(json: &str) -> Grants {
     serde_json::from_str(json).unwrap()
 }
@@ -76,7 +80,7 @@ pub const PANICKING: &str = "panicking";
 /// What the app did to its edge.
 pub struct Edge {
     pub now_ms: AtomicU64,
-    pub equipment: Mutex<Simulator>,
+    equipment: Mutex<Simulator>,
     pub events: Mutex<Vec<(String, BTreeMap<String, Value>)>>,
     pub logs: Mutex<Vec<(Level, String)>>,
     pub kept: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -105,15 +109,15 @@ impl Host for Edge {
             match device {
                 HANGING => std::future::pending().await,
                 PANICKING => panic!("the driver of {point} is broken"),
-                _ => self.equipment.lock().unwrap().read(device, point, self.now_ms()).result,
+                _ => self.equipment.lock().unwrap().read(&app(), device, point, self.now_ms()).result,
             }
         })
     }
 
     fn write<'a>(&'a self, device: &'a str, point: &'a str, value: Value) -> Reply<'a, ()> {
-        Box::pin(
-            async move { self.equipment.lock().unwrap().write(device, point, &value, self.now_ms()).result },
-        )
+        Box::pin(async move {
+            self.equipment.lock().unwrap().write(&app(), device, point, &value, self.now_ms()).result
+        })
     }
 
     fn emit(&self, event: &str, fields: BTreeMap<String, Value>) -> Result<(), HostError> {

@@ -1,5 +1,6 @@
 //! Operations by name, with values of every type, and what an interface says of them.
 
+use flotilla_sandbox::Host;
 use flotilla_schemas::app::Operation;
 use flotilla_schemas::{Type, Value};
 
@@ -25,7 +26,7 @@ async fn every_type_goes_in_and_comes_back_the_same() {
 async fn a_whole_number_serves_where_a_number_is_taken() {
     let (mut instance, edge) = start(&faulty(60_000)).await;
     instance.call("write", &[text("aircon"), text("setpoint"), Value::Integer(21)]).await.unwrap();
-    assert_eq!(edge.equipment.lock().unwrap().read("aircon", "setpoint", 0).result, Ok(Value::Number(21.0)));
+    assert_eq!(edge.read("aircon", "setpoint").await, Ok(Value::Number(21.0)));
 }
 
 #[tokio::test]

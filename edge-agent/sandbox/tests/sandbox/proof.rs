@@ -18,6 +18,7 @@ struct Sample {
     definition: String,
     list: String,
     manifests: Vec<Manifest>,
+    equipment: String,
     countermeasures: Countermeasures,
     settings: Settings,
 }
@@ -39,6 +40,7 @@ impl Sample {
             definition: file("scripts/air-conditioner/definition.dtd"),
             list: file("scripts/air-conditioner/events-large.json"),
             manifests: vec![manifest("aircon-north"), manifest("aircon-south")],
+            equipment: file("scripts/air-conditioner/equipment.toml"),
             countermeasures: toml::from_str(&file("countermeasures.toml")).unwrap(),
             settings: Settings::default(),
         }
@@ -66,6 +68,11 @@ impl Sample {
         self
     }
 
+    fn equipment(mut self, from: &str, to: &str) -> Self {
+        self.equipment = replaced(&self.equipment, from, to);
+        self
+    }
+
     /// The machine is stopped by an operation of the app that goes wrong.
     fn stops_by(mut self, operation: &str, args: &str) -> Self {
         self.manifests.push(manifest("faulty"));
@@ -87,11 +94,10 @@ impl Sample {
         for manifest in &self.manifests {
             prover.add(manifest.clone(), &wasm(manifest.app.as_str())).unwrap();
         }
-        let equipment = file("scripts/air-conditioner/equipment.toml");
         let subject = Subject {
             definition: &Definition::parse("definition.dtd", self.definition.as_bytes()).unwrap(),
             list: &EventList::parse("events.json", self.list.as_bytes()).unwrap(),
-            simulator: &Simulator::parse("equipment.toml", &equipment).unwrap(),
+            simulator: &Simulator::parse("equipment.toml", &self.equipment).unwrap(),
             countermeasures: &self.countermeasures,
         };
         prover.list(&subject, &self.settings, watch)
@@ -307,6 +313,14 @@ fn a_write_to_a_point_that_is_not_granted_is_refused() {
     let reason = "14:5 start stop: faulty write: setting aircon/power is not granted in its manifest \
         (event list aircon-large)";
     Sample::alone().stops_by("write", args).assert_refused(reason, reason, STOP);
+}
+
+#[test]
+fn an_app_that_the_equipment_leaves_to_others_is_refused() {
+    let reason = "3:5 start air-conditioner-initialization: aircon-north start: app.error: refused: \
+        setting aircon/power on this edge is not granted (event list aircon-large)";
+    let sample = Sample::alone().equipment("type = \"bool\"", "type = \"bool\"\nwriters = [\"aircon-south\"]");
+    sample.assert_refused(reason, reason, NOTHING);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flotilla_sandbox::{Instance, Wanted, check, kind};
+use flotilla_sandbox::{Host, Instance, Wanted, check, kind};
 use flotilla_schemas::{Type, Value};
 
 use crate::edge::{Edge, SANDBOX, equipment, manifest, sample, text, wasm};
@@ -68,7 +68,7 @@ async fn both_makers_control_a_room_whose_sensor_is_well() {
         assert!((28.0..29.0).contains(&room), "{app}: {room}");
         instance.call("stop", &[]).await.unwrap();
         assert_eq!(edge.event_names(), ["room"; 7]);
-        assert_eq!(edge.equipment.lock().unwrap().read("aircon", "wind", 0).result, Ok(text("medium")));
+        assert_eq!(edge.read("aircon", "wind").await, Ok(text("medium")));
     }
 }
 
