@@ -121,6 +121,20 @@ impl Kind {
     }
 }
 
+/// What is said of a failure in a call in which a device let the app down: the device in front, so that a list can
+/// tell the cause.
+///
+/// ```
+/// use flotilla_schemas::PointId;
+/// use flotilla_schemas::fault::{Kind, let_down};
+/// let kind = Kind::of("equipment.slow");
+/// let said = let_down(&PointId::new("aircon", "room"), &kind, "the room cannot be read");
+/// assert_eq!(said, "aircon/room: equipment.slow; the room cannot be read");
+/// ```
+pub fn let_down(point: &PointId, kind: &Kind, message: &str) -> String {
+    format!("{point}: {kind}; {message}")
+}
+
 /// A fault as its edge saw it: the body of a lane 0 record, and what a center answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_schemas::app::Residence;
-use flotilla_schemas::fault::kind;
+use flotilla_schemas::fault::{Kind, kind};
 use flotilla_schemas::release::Release;
-use flotilla_schemas::{AppId, Digest};
+use flotilla_schemas::{AppId, Digest, PointId};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -31,7 +31,7 @@ pub(crate) struct App {
     /// Events since the last call began.
     pub events: u32,
     /// The device that did not answer it well since then, if one did not, and how.
-    pub let_down: Option<String>,
+    pub let_down: Option<(PointId, Kind)>,
     /// How often it was loaded in this session.
     pub loads: u64,
     /// How often it was downloaded in this session.

@@ -140,7 +140,7 @@ impl Core {
             return self.record_failure(None, &app, failure, None);
         }
         if let Some(app) = self.apps.get_mut(&app).filter(|app| app.calling.is_some()) {
-            app.let_down = Some(format!("{point}: {}", failure.kind));
+            app.let_down = Some((point.clone(), failure.kind.clone()));
         }
         let now_ms = self.now.mono_ms;
         let refusal = set && matches!(failure.kind.as_str(), kind::EQUIPMENT_REFUSED | kind::EQUIPMENT_RANGE);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_schemas::fault::Kind;
+use flotilla_schemas::fault::{Kind, let_down};
 use flotilla_schemas::report::Profile;
 use flotilla_schemas::sign::{PublicKey, Signature};
 use flotilla_schemas::{AppId, Digest, EdgeId, PointId, ServiceId, SessionId, Topic, Value};
@@ -177,9 +177,9 @@ impl Failure {
         Self { kind: Kind::of(kind), message: message.into(), backtrace: Vec::new(), spent: true }
     }
 
-    /// The same, with what came before it in front: the cause is told by that.
-    pub(crate) fn after(self, before: Option<String>) -> Self {
-        let Some(before) = before else { return self };
-        Self { message: format!("{before}; {}", self.message), ..self }
+    /// The same of an app that a device let down, if one did.
+    pub(crate) fn let_down(self, by: Option<(PointId, Kind)>) -> Self {
+        let Some((point, kind)) = by else { return self };
+        Self { message: let_down(&point, &kind, &self.message), ..self }
     }
 }

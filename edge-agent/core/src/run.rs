@@ -262,7 +262,7 @@ impl Core {
         let id = id.clone();
         app.calling = None;
         let let_down = app.let_down.take();
-        let result = result.map_err(|failure| failure.after(let_down));
+        let result = result.map_err(|failure| failure.let_down(let_down));
         let spent = result.as_ref().is_err_and(|failure| failure.spent);
         if spent || std::mem::take(&mut app.restart) {
             self.unload(&id);

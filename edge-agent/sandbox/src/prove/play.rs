@@ -113,6 +113,7 @@ async fn one(
         result = instance.call(&call.operation, &call.args) => result.map(drop),
         () = stage.overdue() => Err(Failure::overdue(actor.manifest().limits.deadline_ms)),
     };
+    let result = result.map_err(|failure| Failure { message: stage.said(failure.message), ..failure });
     let busy_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     played.calls += 1;
     if result.is_ok() {

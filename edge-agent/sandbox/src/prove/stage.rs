@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flotilla_schemas::{AppId, Value};
+use flotilla_schemas::fault::{Kind, let_down};
+use flotilla_schemas::{AppId, PointId, Value};
 use flotilla_script::StepEvent;
 use tokio::sync::Notify;
 
@@ -91,6 +92,8 @@ struct State {
     failing: Option<Failing>,
     /// The step event that is under way.
     event: Option<StepEvent>,
+    /// The point that did not answer the call under way well, if one did not, and how.
+    let_down: Option<(PointId, Kind)>,
     deadline_ms: u64,
     waited_ms: u64,
     accesses: BTreeSet<Access>,
@@ -105,6 +108,7 @@ impl Stage {
             now_ms: 0,
             failing: failing.cloned(),
             event: None,
+            let_down: None,
             deadline_ms: u64::MAX,
             waited_ms: 0,
             accesses: BTreeSet::new(),
@@ -120,12 +124,21 @@ impl Stage {
     /// A call begins.
     pub fn begin(&self, event: &StepEvent, deadline_ms: u32) {
         let mut state = self.state();
-        (state.event, state.deadline_ms, state.waited_ms) = (Some(event.clone()), deadline_ms.into(), 0);
+        (state.event, state.let_down) = (Some(event.clone()), None);
+        (state.deadline_ms, state.waited_ms) = (deadline_ms.into(), 0);
     }
 
     /// Comes when the call that is under way has waited for its equipment longer than it may.
     pub async fn overdue(&self) {
         self.overdue.notified().await;
+    }
+
+    /// What an edge says of a failure of the call that is under way.
+    pub fn said(&self, message: String) -> String {
+        match &self.state().let_down {
+            Some((point, kind)) => let_down(point, kind, &message),
+            None => message,
+        }
     }
 
     /// How long the call that is under way has waited for its equipment, in milliseconds.
@@ -178,9 +191,15 @@ impl State {
         let Answer { after_ms, result } = ask(&mut self.simulator, self.now_ms);
         self.now_ms = self.now_ms.saturating_add(after_ms).saturating_add(MOMENT_MS);
         self.waited_ms = self.waited_ms.saturating_add(after_ms);
-        let kind = result.as_ref().err().and_then(HostError::kind);
-        self.kinds.extend(kind.map(|kind| (app.clone(), kind)));
-        (self.waited_ms < self.deadline_ms).then_some(result)
+        let in_time = self.waited_ms < self.deadline_ms;
+        if let Some(kind) = result.as_ref().err().and_then(HostError::kind) {
+            self.kinds.insert((app.clone(), kind));
+            // An answer that comes when the call is over does not explain how it ended.
+            if in_time {
+                self.let_down = Some((PointId::new(device, point), Kind::of(kind)));
+            }
+        }
+        in_time.then_some(result)
     }
 }
 

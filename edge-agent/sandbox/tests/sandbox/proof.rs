@@ -68,6 +68,14 @@ impl Sample {
         self
     }
 
+    /// What is done about faults is to tell: about these, and, by another rule, about everything.
+    fn tells(mut self, rules: &[&str]) -> Self {
+        let rule = |rule: &&str| format!(r#"{{ {rule}, "measures": ["tell"] }}"#);
+        let rules: Vec<String> = rules.iter().chain(&[r#""kind": "*""#]).map(rule).collect();
+        self.countermeasures.rules = serde_json::from_str(&format!("[{}]", rules.join(","))).unwrap();
+        self
+    }
+
     fn equipment(mut self, from: &str, to: &str) -> Self {
         self.equipment = replaced(&self.equipment, from, to);
         self
@@ -316,6 +324,12 @@ fn a_write_to_a_point_that_is_not_granted_is_refused() {
 }
 
 #[test]
+fn a_fault_of_an_app_that_its_device_let_down_is_answered_by_its_cause() {
+    let rules = [r#""kind": "equipment.*""#, r#""kind": "app.*", "cause": "equipment.*""#];
+    Sample::alone().tells(&rules).prove().unwrap();
+}
+
+#[test]
 fn an_app_that_the_equipment_leaves_to_others_is_refused() {
     let reason = "3:5 start air-conditioner-initialization: aircon-north start: app.error: refused: \
         setting aircon/power on this edge is not granted (event list aircon-large)";
@@ -325,10 +339,7 @@ fn an_app_that_the_equipment_leaves_to_others_is_refused() {
 
 #[test]
 fn a_fault_that_no_countermeasure_answers_is_refused_with_what_brings_it_about() {
-    let mut sample = Sample::alone();
-    let rules =
-        r#"{"rule": [{"kind": "equipment.*", "measures": ["tell"]}, {"kind": "*", "measures": ["tell"]}]}"#;
-    sample.countermeasures = serde_json::from_str(rules).unwrap();
+    let sample = Sample::alone().tells(&[r#""kind": "equipment.*""#]);
     let reason = "3:5 start air-conditioner-initialization: aircon-north start: app.error: the list of \
         countermeasures has no rule for it but the one for everything (event list aircon-large, when at start \
         air-conditioner-initialization: aircon/power does not answer)";
