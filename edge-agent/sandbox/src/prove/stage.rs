@@ -51,8 +51,14 @@ pub(super) struct Failing {
 impl Way {
     /// Those that an access can meet: only a reading can be wrong.
     pub fn of(access: &Access) -> &'static [Self] {
-        const ALL: [Way; 5] = [Way::Silent, Way::Refuse, Way::Late, Way::Beyond, Way::Nonsense];
-        if access.is_write { ALL.split_at(3).0 } else { &ALL }
+        const WRITE: [Way; 3] = [Way::Silent, Way::Refuse, Way::Late];
+        const READ: [Way; 5] = [Way::Silent, Way::Refuse, Way::Late, Way::Beyond, Way::Nonsense];
+        if access.is_write { &WRITE } else { &READ }
+    }
+
+    /// Whether the device fails as a whole, and not at this point alone.
+    fn is_whole(self) -> bool {
+        matches!(self, Self::Silent | Self::Late)
     }
 
     fn behaviour(self) -> Behaviour {
@@ -70,9 +76,9 @@ impl std::fmt::Display for Failing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Access { event, device, point, .. } = &self.access;
         let does = match self.way {
-            Way::Silent => "does not answer",
+            Way::Silent => "does not answer, nor does the rest of the device",
             Way::Refuse => "refuses",
-            Way::Late => "answers too late",
+            Way::Late => "answers too late, as does the rest of the device",
             Way::Beyond => "answers beyond its range",
             Way::Nonsense => "answers nonsense",
         };
@@ -184,7 +190,8 @@ impl State {
         if let Some(event) = self.event.clone() {
             let access = Access { event, device: device.to_owned(), point: point.to_owned(), is_write };
             if let Some(failing) = self.failing.take_if(|failing| failing.access == access) {
-                self.simulator.misbehave(device, Some(point), failing.way.behaviour());
+                let at = (!failing.way.is_whole()).then_some(point);
+                self.simulator.misbehave(device, at, failing.way.behaviour());
             }
             self.accesses.insert(access);
         }
@@ -227,7 +234,9 @@ impl Host for Seat {
     }
 
     fn write<'a>(&'a self, device: &'a str, point: &'a str, value: Value) -> Reply<'a, ()> {
-        let ask = move |simulator: &mut Simulator, now_ms| simulator.write(&self.app, device, point, &value, now_ms);
+        let ask = move |simulator: &mut Simulator, now_ms| {
+            simulator.write(&self.app, device, point, &value, now_ms)
+        };
         Box::pin(self.stage.access(&self.app, (device, point, true), ask))
     }
 
@@ -261,5 +270,48 @@ impl Host for Seat {
     fn kv_delete(&self, key: &str) -> Result<(), HostError> {
         self.kept().remove(key);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "
+        [device.aircon]
+        driver = 'simulated'
+        [device.aircon.point.room]
+        type = 'number'
+        initial = 20
+        [device.aircon.point.power]
+        type = 'bool'
+        access = 'rw'
+        initial = false
+        [device.meter]
+        driver = 'simulated'
+        [device.meter.point.energy]
+        type = 'number'
+        initial = 5";
+
+    /// What an app is told that sets the power and reads the meter after the room has failed in this way.
+    async fn after(way: Way) -> [Option<&'static str>; 2] {
+        let event: StepEvent = "start room".parse().unwrap();
+        let (device, point) = ("aircon".to_owned(), "room".to_owned());
+        let access = Access { event: event.clone(), device, point, is_write: false };
+        let simulator = Simulator::parse("equipment.toml", FILE).unwrap();
+        let stage = Stage::new(&simulator, Some(&Failing { access, way }));
+        let seat = Seat::of(&AppId::new("any").unwrap(), &stage);
+        stage.begin(&event, u32::MAX);
+        assert!(seat.read("aircon", "room").await.is_err());
+        let power = seat.write("aircon", "power", Value::Bool(true)).await;
+        let energy = seat.read("meter", "energy").await.map(drop);
+        [power, energy].map(|result| result.err().map(|error| error.code()))
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_silent_or_late_is_so_at_all_of_its_points_and_no_other_device_is() {
+        assert_eq!(after(Way::Silent).await, [Some("unreachable"), None]);
+        assert_eq!(after(Way::Late).await, [Some("slow"), None]);
+        assert_eq!(after(Way::Refuse).await, [None, None]);
     }
 }
