@@ -13,13 +13,13 @@ use super::answer::{Problem, bytes, name};
 use super::types::BlobStored;
 
 pub(super) async fn store(State(api): State<Api>, request: Request) -> Result<Json<BlobStored>, Problem> {
-    let _turn = api.heavy.acquire().await;
+    let turn = api.heavy.take().await;
     let bytes = bytes(request, ARTIFACT_BYTES_MAX).await?;
-    let stored = tokio::task::spawn_blocking(move || {
+    let store = move || {
         let size = bytes.len() as u64;
-        api.shelf.put(&bytes).map(|digest| BlobStored { digest, size })
-    });
-    Ok(Json(stored.await??))
+        Ok(BlobStored { digest: api.shelf.put(&bytes)?, size })
+    };
+    turn.run(store).await.map(Json)
 }
 
 pub(super) async fn look(

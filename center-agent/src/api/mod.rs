@@ -8,6 +8,7 @@ mod blobs;
 mod decisions;
 mod looks;
 mod publishing;
+mod turns;
 pub mod types;
 
 use std::sync::Arc;
@@ -23,12 +24,12 @@ use flotilla_sandbox::Sandbox;
 use flotilla_schemas::Digest;
 use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::sign::Keys;
-use tokio::sync::Semaphore;
 
 use crate::desk::Desk;
 use crate::shelf::Shelf;
 use crate::store::Store;
 use answer::Problem;
+use turns::Turns;
 
 /// The largest JSON body, in bytes.
 pub const JSON_BYTES_MAX: u64 = 1024 * 1024;
@@ -36,7 +37,7 @@ pub const JSON_BYTES_MAX: u64 = 1024 * 1024;
 /// The most uploads and checks of an app at once; others wait.
 const HEAVY_MAX: usize = 2;
 
-/// The most proofs of a script at once; others wait. One takes a processor for as long as it lasts.
+/// The most proofs of a script at once. One takes a processor for as long as it lasts.
 const PROVING_MAX: usize = 1;
 
 /// What handlers work with.
@@ -49,8 +50,8 @@ struct Api {
     store: Store,
     shelf: Arc<Shelf>,
     sandbox: Sandbox,
-    heavy: Arc<Semaphore>,
-    proving: Arc<Semaphore>,
+    heavy: Turns,
+    proving: Turns,
 }
 
 /// All of the API.
@@ -63,8 +64,7 @@ pub(crate) fn router(
     sandbox: Sandbox,
 ) -> Router {
     let (token, publishers) = (Digest::of(token.as_bytes()), Arc::new(fleet.publisher_keys()));
-    let heavy = Arc::new(Semaphore::new(HEAVY_MAX));
-    let proving = Arc::new(Semaphore::new(PROVING_MAX));
+    let (heavy, proving) = (Turns::new(HEAVY_MAX), Turns::new(PROVING_MAX));
     let api = Api { token, publishers, desk, store, shelf, sandbox, heavy, proving };
     Router::new()
         .route("/v1/blobs", post(blobs::store))

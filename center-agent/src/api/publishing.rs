@@ -21,9 +21,12 @@ use crate::prove::range::{self, Offered, RangeError};
 use crate::prove::{self, File, ScriptFiles};
 use crate::shelf::Shelf;
 
-/// How long the proof of one event list may take here, and again the search for the shortest script that breaks it; a
-/// publisher who took longer is refused. A client that waits gives up after two minutes.
+/// How long the proof of a script may take here, all its event lists together, and again the search for the shortest
+/// script that breaks it; a publisher who took longer is refused.
 const PROOF_TIME: Duration = Duration::from_secs(55);
+
+/// How long a proof waits for its turn: as long as the one before it may take.
+const TURN_TIME: Duration = Duration::from_secs(110);
 
 pub(super) async fn app(
     State(api): State<Api>,
@@ -32,16 +35,14 @@ pub(super) async fn app(
     let release =
         signed.open(&api.publishers).map_err(|error| unfit(format!("publish the release: {error}")))?;
     let (shelf, sandbox) = (api.shelf.clone(), api.sandbox.clone());
-    let turn = api.heavy.acquire().await;
-    tokio::task::spawn_blocking(move || {
+    let prove = move || {
         let artifacts = std::iter::once(&release.wasm).chain(release.machine.values());
         let uploads = uploads(&shelf, artifacts)?;
         let wasm = uploads.first().map(Vec::as_slice).unwrap_or_default();
         let what = format!("prove {} {}", release.app(), release.manifest.version);
         prove::app(&release, wasm, sandbox.inspect(wasm)).map_err(|errors| all(&what, &errors))
-    })
-    .await??;
-    drop(turn);
+    };
+    api.heavy.take().await.run(prove).await?;
     decide(&api, Request::PublishApp(signed), published).await
 }
 
@@ -53,10 +54,8 @@ pub(super) async fn script(
         signed.open(&api.publishers).map_err(|error| unfit(format!("publish the script: {error}")))?;
     let (shelf, releases) = (api.shelf.clone(), api.desk.look(Core::releases).await?);
     let countermeasures = api.desk.look(Core::countermeasures).await?;
-    let turn = api.proving.acquire().await;
-    let proven = move || prove_script(&shelf, &release, &releases, &countermeasures);
-    let apps = tokio::task::spawn_blocking(proven).await??;
-    drop(turn);
+    let turn = api.proving.take_within(TURN_TIME).await?;
+    let apps = turn.run(move || prove_script(&shelf, &release, &releases, &countermeasures)).await?;
     decide(&api, Request::PublishScript { release: signed, apps }, published).await
 }
 
