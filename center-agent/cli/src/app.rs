@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use center_agent::api::types::{AppDetail, AppSummary, Published};
+use center_agent::api::types::{AppDetail, AppSummary};
 use clap::{Args, Subcommand};
 use flotilla_sandbox::{Compiled, Sandbox, SandboxLimits, Target};
 use flotilla_schemas::app::{Interface, Manifest};
@@ -96,7 +96,7 @@ fn run_publish(publish: &Publish) -> Result<(), PublishError> {
     progress("signed", format!("with the key {}", key.id()));
     let files: Vec<&[u8]> = std::iter::once(&wasm).chain(machine.values()).map(Vec::as_slice).collect();
     publish::upload(&client, &files)?;
-    let published: Published = client.post("apps", &signed)?;
+    let published = client.publish("apps", &signed)?;
     Ok(publish::published(&what, &published, publish.json)?)
 }
 

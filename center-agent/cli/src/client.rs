@@ -8,13 +8,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use center_agent::api::types::{BlobStored, ErrorBody};
+use center_agent::api::types::{BlobStored, ErrorBody, Published};
 use clap::Args;
 use flotilla_schemas::{Artifact, Digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 use crate::toml_file::read_bounded;
 
@@ -27,8 +27,12 @@ pub const API_ENV: &str = "FLOTILLA_API";
 /// The environment's word for `--token-file`.
 pub const TOKEN_FILE_ENV: &str = "FLOTILLA_TOKEN_FILE";
 
-/// The longest that a request may take: a center proves a release anew before it answers.
+/// The longest that a request may take; an upload takes longest.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The longest that a publication may take: a center first proves what it was given before, and then proves the release
+/// anew, with all its apps to be compiled.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -88,6 +92,11 @@ pub enum ClientError {
         /// Why.
         cause: Box<ureq::Error>,
     },
+    /// No answer in time.
+    #[error(
+        "wait any longer for the center at {0}: it may still do what it was asked; look before you ask again"
+    )]
+    Silent(String),
     /// The center said no. Its reasons read after "failed to" as ours do.
     #[error("{0}")]
     Refused(Refusal),
@@ -190,6 +199,13 @@ impl Client {
         self.read(format!("post {path}"), self.answered(request.send_json(body))?)
     }
 
+    /// Posts a signed release to `/v1/PATH`, which the center proves before it answers.
+    pub fn publish(&self, path: &str, release: &impl Serialize) -> Result<Published, ClientError> {
+        let request = self.agent.post(self.url(path)).header("Authorization", self.bearer());
+        let request = request.config().timeout_global(Some(PUBLISH_TIMEOUT)).build();
+        self.read(format!("publish to {path}"), self.answered(request.send_json(release))?)
+    }
+
     /// Deletes at `/v1/PATH` what the body names.
     pub fn delete<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         let request = self.agent.delete(self.url(path)).header("Authorization", self.bearer());
@@ -242,7 +258,10 @@ impl Client {
     }
 
     fn answered(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, ClientError> {
-        sent.map_err(|cause| ClientError::Unreachable { api: self.api.clone(), cause: cause.into() })
+        sent.map_err(|cause| match cause {
+            ureq::Error::Timeout(Timeout::Global) => ClientError::Silent(self.api.clone()),
+            cause => ClientError::Unreachable { api: self.api.clone(), cause: cause.into() },
+        })
     }
 
     fn read<T: DeserializeOwned>(&self, what: String, mut answer: Response<Body>) -> Result<T, ClientError> {
@@ -268,6 +287,11 @@ mod tests {
 
     /// A center that gives one answer and hands back the request.
     fn center(status: &str, body: &str) -> (Client, std::thread::JoinHandle<String>) {
+        slow_center(Duration::ZERO, status, body)
+    }
+
+    /// One that takes its time.
+    fn slow_center(time: Duration, status: &str, body: &str) -> (Client, std::thread::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let api = format!("http://{}", listener.local_addr().unwrap());
         let length = body.len();
@@ -277,6 +301,7 @@ mod tests {
             let (mut stream, _) = listener.accept().unwrap();
             let mut buffer = [0; 4096];
             let count = stream.read(&mut buffer).unwrap();
+            std::thread::sleep(time);
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&buffer[..count]).into_owned()
         });
@@ -322,6 +347,19 @@ mod tests {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = client(format!("http://{port}/"), "t").get::<()>("edges").unwrap_err().to_string();
         assert!(error.contains("is it running there?") && error.contains("--api"), "{error}");
+    }
+
+    #[test]
+    fn a_publication_is_waited_for_longer_than_anything_else() {
+        let (time, digest) = (Duration::from_millis(400), flotilla_schemas::Digest::of(b""));
+        let body = format!("{{\"release\": \"{digest}\", \"catalog\": 1, \"new\": true}}");
+        let hasty = |(client, _): (Client, _)| {
+            let config = Agent::config_builder().timeout_global(Some(time / 4));
+            Client { agent: config.build().into(), ..client }
+        };
+        assert!(hasty(slow_center(time, "200 OK", &body)).publish("apps", &1).unwrap().new);
+        let error = hasty(slow_center(time, "200 OK", &body)).get::<()>("edges").unwrap_err().to_string();
+        assert!(error.starts_with("wait any longer for the center at http://"), "{error}");
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! and compares.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
-use flotilla_sandbox::prove::{AppError, Progress, Prover, Refusal, Settings, Subject};
+use flotilla_sandbox::prove::{AppError, Budget, Progress, Prover, Refusal, Settings, Subject};
 use flotilla_sandbox::{EquipmentError, SandboxError, Simulator};
 use flotilla_schemas::app::Manifest;
 use flotilla_schemas::countermeasure::Countermeasures;
@@ -78,8 +79,9 @@ fn joined(apps: &BTreeSet<AppId>) -> String {
 }
 
 /// Proves the script with the apps that are offered: those that its event lists name, and their alternates. If there
-/// is a proof from before, with its seed, as far as that went, and it must come to the same. It takes its time and
-/// drives a runtime of its own. `watch` is told now and then how far which list is.
+/// is a proof from before, with its seed, as far as that went, and it must come to the same. The budget's time is for
+/// all lists together: each may take an equal part of what is left. It drives a runtime of its own. `watch` is told now
+/// and then how far which list is.
 ///
 /// # Errors
 /// The first event list that breaks, with all that is wrong with it; or the proofs differ in what they may not.
@@ -99,17 +101,20 @@ pub fn prove(
         prover.add(manifest.clone(), wasm).map_err(wrong)?;
     }
     let seed = before.map_or(settings.seed, |before| before.seed);
-    let mut lists = Vec::new();
-    for (events, file) in &files.events {
+    let (began, mut lists) = (Instant::now(), Vec::new());
+    for (at, (events, file)) in files.events.iter().enumerate() {
         let list = EventList::parse(file.name, file.bytes)?;
         let known = before.and_then(|before| before.lists.iter().find(|list| list.events == *events));
-        let settings = Settings { seed, as_before: known.and_then(cut_off), ..settings.clone() };
+        let left = settings.budget.time.saturating_sub(began.elapsed());
+        let budget = Budget { time: left / (files.events.len() - at) as u32, ..settings.budget };
+        let settings = Settings { seed, budget, as_before: known.and_then(cut_off), ..settings.clone() };
         let subject =
             Subject { definition: &definition, list: &list, simulator: &simulator, countermeasures };
         let proven = prover.list(&subject, &settings, &mut |progress| watch(events, progress));
         let proven = proven.map_err(|refusal| RangeError::Refused { events: events.clone(), refusal })?;
-        if let Some((most, _)) = settings.as_before.filter(|(most, _)| proven.scripts < *most) {
-            return Err(RangeError::Time { events: events.clone(), scripts: proven.scripts, most });
+        let (scripts, most) = (proven.scripts, known.map_or(0, |known| known.scripts));
+        if proven.end == End::Time && scripts < most {
+            return Err(RangeError::Time { events: events.clone(), scripts, most });
         }
         lists.push(proven);
     }
@@ -135,5 +140,50 @@ fn simulator(equipment: Option<File<'_>>, apps: &[Offered]) -> Result<Simulator,
         None if !need.is_empty() => Err(RangeError::NoEquipment(need)),
         None => Ok(Simulator::parse("equipment.toml", "")?),
         Some(file) => Ok(Simulator::parse(file.name, &String::from_utf8_lossy(file.bytes))?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    /// Why a script is refused whose event lists all call an operation that never comes back.
+    fn refusal(lists: &[&str], time: Duration) -> String {
+        let wasm = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples/apps/faulty/app.wasm");
+        let all = json!([{"device": "*", "points": ["*"]}]);
+        let manifest = json!({
+            "app": "faulty", "maker": "west", "version": "1.0.0", "residence": "resident",
+            "grants": {"device_read": all, "device_write": all, "events": ["*"], "kv": true},
+            "limits": {"memory_bytes": 2_097_152, "deadline_ms": 600_000},
+        });
+        let faulty = Offered {
+            manifest: serde_json::from_value(manifest).unwrap(),
+            wasm: std::fs::read(wasm).unwrap(),
+        };
+        let list = |name: &&str| {
+            let steps = json!({"start r": {"app": "faulty", "operation": "spin"}, "end r": "none"});
+            json!({"events": name, "definition": "d", "root": "r", "steps": steps}).to_string()
+        };
+        let texts: Vec<String> = lists.iter().map(list).collect();
+        let file = |text: &'static str| File { name: "f", bytes: text.as_bytes() };
+        let list = |(name, text): (&&str, _)| (name.parse().unwrap(), File { name: "e", bytes: text });
+        let files = ScriptFiles {
+            definition: file("<!ELEMENT r EMPTY>"),
+            text: file("<r/>"),
+            events: lists.iter().zip(texts.iter().map(String::as_bytes)).map(list).collect(),
+            equipment: Some(file("")),
+        };
+        let budget = Budget { time, ..Settings::default().budget };
+        let settings = Settings { budget, ..Settings::default() };
+        let standard = Countermeasures::standard();
+        prove(&files, &[faulty], &standard, &settings, None, &mut |_, _| {}).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn all_event_lists_together_have_the_time_of_the_budget() {
+        let error = refusal(&["e1", "e2"], Duration::from_secs(1));
+        assert!(error.contains("not one script ran through within 4"), "{error}");
     }
 }

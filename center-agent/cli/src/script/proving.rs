@@ -26,7 +26,7 @@ pub struct Proving {
     /// What chance begins with: the same seed makes the same scripts
     #[arg(long, value_name = "N", default_value_t = Settings::default().seed)]
     pub seed: u64,
-    /// How long the proof of an event list may take; what it did not come to is said
+    /// How long the proof may take, all event lists together; what it did not come to is said
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub budget: Duration,
     /// The most scripts that are made for an event list

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use center_agent::api::types::{AppDetail, AppSummary, Published};
+use center_agent::api::types::{AppDetail, AppSummary};
 use center_agent::prove::range::Offered;
 use center_agent::prove::{self, File, ScriptFiles};
 use clap::Args;
@@ -93,7 +93,7 @@ pub fn run(publish: &Publish) -> Result<(), PublishError> {
     let files = files.map(|file| file.bytes.as_slice()).chain([proof.as_slice()]);
     publish::upload(&client, &files.collect::<Vec<_>>())?;
     let what = format!("{} {}", release.script, release.version);
-    let published: Published = client.post("scripts", &signed)?;
+    let published = client.publish("scripts", &signed)?;
     Ok(publish::published(&what, &published, publish.json)?)
 }
 
