@@ -107,8 +107,8 @@ pub struct File<'a> {
 /// The files of a script.
 #[derive(Debug, Clone)]
 pub struct ScriptFiles<'a> {
-    /// The definition, a DTD.
-    pub definition: File<'a>,
+    /// The definition, which was found right by itself.
+    pub definition: &'a Definition,
     /// The script, XML.
     pub text: File<'a>,
     /// Its event lists.
@@ -144,9 +144,8 @@ pub enum ScriptError {
     },
 }
 
-/// Proves the files of a script: its definition, the script by it, each event list by both, and that the apps that
-/// each list names are published. `apps` has their newest releases; more do no harm. Returns the apps that each list
-/// names.
+/// Proves the files of a script: the script by its definition, each event list by both, and that the apps that each
+/// list names are published. `apps` has their newest releases; more do no harm. Returns the apps that each list names.
 pub fn script(
     files: &ScriptFiles<'_>,
     apps: &BTreeMap<AppId, Release>,
@@ -155,11 +154,9 @@ pub fn script(
     if !(1..=EVENT_LISTS_MAX).contains(&files.events.len()) {
         proof.errors.push(ScriptError::EventLists(files.events.len()));
     }
-    let definition = proof.told(Definition::parse(files.definition.name, files.definition.bytes));
-    let parse = |definition| Script::parse(files.text.name, files.text.bytes, definition);
-    let script = definition.as_ref().and_then(|definition| proof.told(parse(definition)));
+    let script = proof.told(Script::parse(files.text.name, files.text.bytes, files.definition));
     for (events, file) in &files.events {
-        proof.list(events, *file, definition.as_ref(), script.as_ref());
+        proof.list(events, *file, files.definition, script.as_ref());
     }
     if proof.errors.is_empty() { Ok(proof.named) } else { Err(proof.errors) }
 }
@@ -176,20 +173,14 @@ impl Proof<'_> {
         result.map_err(tell).ok()
     }
 
-    fn list(
-        &mut self,
-        events: &EventsId,
-        file: File<'_>,
-        definition: Option<&Definition>,
-        script: Option<&Script>,
-    ) {
+    fn list(&mut self, events: &EventsId, file: File<'_>, definition: &Definition, script: Option<&Script>) {
         let Some(list) = self.told(EventList::parse(file.name, file.bytes)) else { return };
         if list.events != *events {
             self.errors.push(ScriptError::OtherList { named: events.clone(), found: list.events.clone() });
         }
-        let checked = definition.map(|definition| self.told(list.check(definition)).is_some());
+        let fits = self.told(list.check(definition)).is_some();
         // A list that does not fit the definition would say the same again of the script.
-        if let Some(script) = script.filter(|_| checked == Some(true)) {
+        if let Some(script) = script.filter(|_| fits) {
             let plan = script.plan(&list).map_err(|(PlanError::Unmapped(all) | PlanError::Invalid(all))| all);
             self.told(plan);
         }

@@ -23,6 +23,7 @@ use flotilla_schemas::fleet::{Fleet, NamedKey};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::{SecretKey, Signed};
 use flotilla_schemas::{Artifact, EventsId, Topic};
+use flotilla_script::Definition;
 use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
 use tracing::field::{Field, Visit};
@@ -192,7 +193,7 @@ impl Api {
         let file = |bytes| File { name: "air-conditioner", bytes };
         let events: EventsId = "aircon-large".parse().unwrap();
         let files = ScriptFiles {
-            definition: file(&definition),
+            definition: &Definition::parse("air-conditioner", &definition).unwrap(),
             text: file(&text),
             events: [(events.clone(), file(&list))].into(),
             equipment: Some(file(&equipment)),

@@ -3,6 +3,7 @@
 mod check;
 mod definition;
 mod generate;
+mod inputs;
 mod proving;
 mod publish;
 mod report;

@@ -159,6 +159,20 @@ fn a_proof_that_ends_before_its_end_says_plainly_what_it_did_not_come_to() {
 }
 
 #[test]
+fn a_definition_that_is_kept_in_several_files_is_proven_too() {
+    let folder = Folder::new();
+    let path = |name: &str| folder.0.path().join(name);
+    fs::create_dir(path("more")).unwrap();
+    fs::rename(path("definition.dtd"), path("more/rules.mod")).unwrap();
+    let rules = path("more/rules.mod").display().to_string();
+    fs::write(path("definition.dtd"), format!("<!ENTITY % rules SYSTEM '{rules}'> %rules;")).unwrap();
+    let output = proving(&folder, &[]);
+    assert!(stderr(&output).contains("allow its own with --include DIR"), "{}", stderr(&output));
+    let output = proving(&folder, &["--include", "more"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
 fn the_limits_that_a_proof_gives_are_in_the_report() {
     let output = proving(&Folder::new(), &["--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -12,6 +12,7 @@ use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::proof::{PROOF_BYTES_MAX, Proof};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, Artifact, EventsId, Signed};
+use flotilla_script::{Definition, Diagnostics};
 
 use super::Api;
 use super::answer::{Body, Problem};
@@ -74,13 +75,15 @@ fn prove_script(
     let (equipment, lists) = more.split_at(release.equipment.iter().count());
     let names: Vec<String> = release.events.keys().map(|events| format!("{events}.json")).collect();
     let lists = names.iter().zip(lists).map(|(name, bytes)| File { name, bytes });
+    let what = format!("prove {} {}", release.script, release.version);
+    let definition =
+        Definition::parse("definition.dtd", definition).map_err(|Diagnostics(found)| all(&what, &found))?;
     let files = ScriptFiles {
-        definition: File { name: "definition.dtd", bytes: definition },
+        definition: &definition,
         text: File { name: "script.xml", bytes: text },
         events: release.events.keys().cloned().zip(lists).collect(),
         equipment: equipment.first().map(|bytes| File { name: "equipment.toml", bytes }),
     };
-    let what = format!("prove {} {}", release.script, release.version);
     let named = prove::script(&files, published).map_err(|errors| all(&what, &errors))?;
     let proof = read_proof(proof).map_err(|error| unfit(format!("{what}: {error}")))?;
     let taking_part = prove::taking_part(named.values().flatten(), published);

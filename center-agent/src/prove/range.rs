@@ -12,7 +12,7 @@ use flotilla_schemas::app::Manifest;
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::proof::{End, ListProof, Proof};
 use flotilla_schemas::{AppId, EventsId};
-use flotilla_script::{Definition, Diagnostics, EventList};
+use flotilla_script::{Diagnostics, EventList};
 
 use super::{File, ScriptFiles};
 
@@ -39,7 +39,7 @@ pub enum RangeError {
         /// Why.
         cause: AppError,
     },
-    /// A file is not right by itself.
+    /// An event list is not right by itself.
     #[error("{0}")]
     Text(#[from] Diagnostics),
     /// The equipment is not right.
@@ -93,7 +93,6 @@ pub fn prove(
     before: Option<&Proof>,
     watch: &mut dyn FnMut(&EventsId, Progress),
 ) -> Result<Proof, RangeError> {
-    let definition = Definition::parse(files.definition.name, files.definition.bytes)?;
     let simulator = simulator(files.equipment, apps)?;
     let mut prover = Prover::new()?;
     for Offered { manifest, wasm } in apps {
@@ -109,7 +108,7 @@ pub fn prove(
         let budget = Budget { time: left / (files.events.len() - at) as u32, ..settings.budget };
         let settings = Settings { seed, budget, as_before: known.and_then(cut_off), ..settings.clone() };
         let subject =
-            Subject { definition: &definition, list: &list, simulator: &simulator, countermeasures };
+            Subject { definition: files.definition, list: &list, simulator: &simulator, countermeasures };
         let proven = prover.list(&subject, &settings, &mut |progress| watch(events, progress));
         let proven = proven.map_err(|refusal| RangeError::Refused { events: events.clone(), refusal })?;
         let (scripts, most) = (proven.scripts, known.map_or(0, |known| known.scripts));
@@ -146,6 +145,7 @@ fn simulator(equipment: Option<File<'_>>, apps: &[Offered]) -> Result<Simulator,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flotilla_script::Definition;
     use serde_json::json;
     use std::time::Duration;
 
@@ -167,13 +167,13 @@ mod tests {
             json!({"events": name, "definition": "d", "root": "r", "steps": steps}).to_string()
         };
         let texts: Vec<String> = lists.iter().map(list).collect();
-        let file = |text: &'static str| File { name: "f", bytes: text.as_bytes() };
+        let definition = Definition::parse("d", b"<!ELEMENT r EMPTY>").unwrap();
         let list = |(name, text): (&&str, _)| (name.parse().unwrap(), File { name: "e", bytes: text });
         let files = ScriptFiles {
-            definition: file("<!ELEMENT r EMPTY>"),
-            text: file("<r/>"),
+            definition: &definition,
+            text: File { name: "s", bytes: b"<r/>" },
             events: lists.iter().zip(texts.iter().map(String::as_bytes)).map(list).collect(),
-            equipment: Some(file("")),
+            equipment: Some(File { name: "equipment.toml", bytes: b"" }),
         };
         let budget = Budget { time, ..Settings::default().budget };
         let settings = Settings { budget, ..Settings::default() };

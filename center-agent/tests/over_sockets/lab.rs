@@ -20,6 +20,7 @@ use flotilla_schemas::report::{Meta, Mode, Status};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::topic::{EdgeTopic, filter_to};
 use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EventsId, Signed, Topic};
+use flotilla_script::Definition;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -236,10 +237,11 @@ pub fn script(name: &str) -> (ScriptRelease, Vec<Vec<u8>>) {
     let read = |file: &str| std::fs::read(samples().join("scripts/meter").join(file)).unwrap();
     let mut files = ["definition.dtd", "script.xml", "events.json", "equipment.toml"].map(read).to_vec();
     let file = |at: usize| File { name: "meter", bytes: &files[at] };
+    let definition = Definition::parse("meter", &files[0]).unwrap();
     let events = "meter".parse::<EventsId>().unwrap();
     let equipment = Some(file(3));
     let parts = ScriptFiles {
-        definition: file(0),
+        definition: &definition,
         text: file(1),
         events: [(events.clone(), file(2))].into(),
         equipment,

@@ -8,23 +8,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use center_agent::prove::range::Offered;
-use center_agent::prove::{File, ScriptFiles};
 use clap::Args;
-use flotilla_sandbox::{FILE_BYTES_MAX, Sandbox, SandboxError, SandboxLimits, Wanted};
+use flotilla_sandbox::{Sandbox, SandboxError, SandboxLimits, Wanted};
 use flotilla_schemas::app::{Grants, Interface, Manifest};
-use flotilla_schemas::countermeasure::Countermeasures;
-use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use flotilla_schemas::proof::Proof;
-use flotilla_schemas::{AppId, EventsId, IdError};
-use flotilla_script::limit::{DEFINITION_BYTES_MAX, EVENT_LIST_BYTES_MAX, SCRIPT_BYTES_MAX};
+use flotilla_schemas::{AppId, IdError};
 use flotilla_script::{Definition, Diagnostic, Diagnostics, EventList, PlanError, Script, Step};
 use serde_json::json;
 
+use super::inputs::{App, Inputs};
 use super::proving::{Proving, ProvingError};
-use super::report;
+use super::{definition, report};
 use crate::output;
-use crate::toml_file::{self, TomlError, read_bounded};
 
 /// What is checked.
 #[derive(Debug, Args)]
@@ -38,6 +33,10 @@ pub struct Check {
     /// Its definition, a DTD
     #[arg(long, value_name = "FILE")]
     pub definition: PathBuf,
+    /// A folder that the definition may read external parameter entities from, besides its own. May be given more
+    /// than once
+    #[arg(long, value_name = "DIR")]
+    pub include: Vec<PathBuf>,
     /// An event list, JSON: also checks what each step would call, and with which values
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
@@ -68,7 +67,7 @@ pub struct Check {
 #[derive(Debug, Clone)]
 pub struct NamedApp {
     name: Option<AppId>,
-    file: PathBuf,
+    pub file: PathBuf,
 }
 
 impl FromStr for NamedApp {
@@ -96,9 +95,6 @@ pub enum CheckError {
         /// How many errors there are.
         count: usize,
     },
-    /// The list of countermeasures is not right.
-    #[error(transparent)]
-    Countermeasures(#[from] TomlError),
     /// It does not hold over its whole range.
     #[error(transparent)]
     Proving(#[from] ProvingError),
@@ -112,13 +108,11 @@ pub enum CheckError {
 
 /// Checks, and prints what was found.
 pub fn run(check: &Check) -> Result<(), CheckError> {
+    let inputs = Inputs::read(check).map_err(CheckError::Read)?;
     let mut report = Report::default();
-    let steps = report.check(check)?;
-    let inputs = check.prove.then(|| Inputs::read(check, &mut report)).flatten();
-    if !report.unreadable.is_empty() {
-        return Err(CheckError::Read(report.unreadable));
-    }
-    let proof = inputs.filter(|_| report.is_provable).map(|inputs| inputs.prove(check)).transpose()?;
+    let Checked { provable, steps } = report.check(check, &inputs)?;
+    let provable = provable.filter(|_| check.prove);
+    let proof = provable.map(|(definition, list)| inputs.prove(&definition, &list)).transpose()?;
     print(check, &report.found, steps.as_deref(), proof.as_ref())?;
     match report.found.len() {
         0 => Ok(()),
@@ -126,107 +120,41 @@ pub fn run(check: &Check) -> Result<(), CheckError> {
     }
 }
 
+/// What could be read of a check's files.
+#[derive(Default)]
+struct Checked {
+    /// There if every file is right by itself: how they fit, the proof says better.
+    provable: Option<(Definition, EventList)>,
+    steps: Option<Vec<Step>>,
+}
+
 /// What was found so far.
 #[derive(Default)]
 struct Report {
     found: Vec<Diagnostic>,
-    unreadable: Vec<String>,
-    /// Whether every file is right by itself: how they fit, the proof says better.
-    is_provable: bool,
     /// Apps that may stand in for those that the list names.
     alternates: BTreeSet<AppId>,
 }
 
-/// What a proof is made of.
-struct Inputs {
-    definition: Vec<u8>,
-    text: Vec<u8>,
-    events: (EventsId, Vec<u8>),
-    equipment: Option<Vec<u8>>,
-    apps: Vec<Offered>,
-}
-
-impl Inputs {
-    /// Reads the files again that were checked, and those that only a proof needs.
-    fn read(check: &Check, report: &mut Report) -> Option<Self> {
-        let apps = check.app.iter().map(|app| {
-            let manifest = toml_file::read(&app.file.with_file_name("app.toml"));
-            let manifest = manifest.map_err(|error| report.unreadable.push(output::chain(&error))).ok()?;
-            Some(Offered { manifest, wasm: report.read(&app.file, ARTIFACT_BYTES_MAX)? })
-        });
-        let apps = apps.collect::<Option<Vec<_>>>()?;
-        let equipment = match &check.equipment {
-            Some(file) => Some(report.read(file, FILE_BYTES_MAX as u64)?),
-            None => None,
-        };
-        let path = check.events.as_ref()?;
-        let events = report.read(path, EVENT_LIST_BYTES_MAX as u64)?;
-        let list = EventList::parse(&path.display().to_string(), &events).ok()?;
-        Some(Self {
-            definition: report.read(&check.definition, DEFINITION_BYTES_MAX as u64)?,
-            text: report.read(&check.script, SCRIPT_BYTES_MAX as u64)?,
-            events: (list.events, events),
-            equipment,
-            apps,
-        })
-    }
-
-    fn prove(self, check: &Check) -> Result<Proof, CheckError> {
-        let countermeasures = match &check.countermeasures {
-            Some(file) => toml_file::read(file)?,
-            None => Countermeasures::standard(),
-        };
-        let name = |path: &Path| path.display().to_string();
-        let names = [&check.definition, &check.script].map(|path| name(path));
-        let [definition, text] = &names;
-        let events = check.events.as_deref().map(name).unwrap_or_default();
-        let equipment = check.equipment.as_deref().map(name).unwrap_or_default();
-        let (id, bytes) = &self.events;
-        let files = ScriptFiles {
-            definition: File { name: definition, bytes: &self.definition },
-            text: File { name: text, bytes: &self.text },
-            events: [(id.clone(), File { name: &events, bytes })].into(),
-            equipment: self.equipment.as_ref().map(|bytes| File { name: &equipment, bytes }),
-        };
-        let stem = check.script.file_stem().unwrap_or_default().to_string_lossy();
-        Ok(check.proving.prove(&stem, &files, &self.apps, &countermeasures)?)
-    }
-}
-
 impl Report {
-    /// Checks everything; the steps, where it came that far.
-    fn check(&mut self, check: &Check) -> Result<Option<Vec<Step>>, CheckError> {
-        let definition = self.parse(&check.definition, DEFINITION_BYTES_MAX, Definition::parse);
-        let script = self.parse(&check.script, SCRIPT_BYTES_MAX, |file, text| match &definition {
-            Some(definition) => Script::parse(file, text, definition).map(Some),
-            None => Ok(None),
-        });
-        let Some(events) = &check.events else { return Ok(None) };
-        let Some(list) = self.parse(events, EVENT_LIST_BYTES_MAX, EventList::parse) else { return Ok(None) };
-        self.is_provable = definition.is_some() && script.is_some();
+    /// Checks everything, as far as it comes.
+    fn check(&mut self, check: &Check, inputs: &Inputs<'_>) -> Result<Checked, SandboxError> {
+        let Inputs { definition, script, events, .. } = inputs;
+        let definition = self.take(definition::parse(&check.definition, &definition.bytes, &check.include));
+        let parse = |definition| self.take(Script::parse(&script.name, &script.bytes, definition));
+        let script = definition.as_ref().and_then(parse);
+        let list = events.as_ref().and_then(|file| self.take(EventList::parse(&file.name, &file.bytes)));
+        let (Some(events), Some(list)) = (&check.events, list) else { return Ok(Checked::default()) };
         if let Some(definition) = &definition {
             self.take(list.check(definition));
         }
-        self.check_apps(check, events, &list)?;
-        let plan = script.flatten().map(|script| script.plan(&list));
-        Ok(plan.and_then(|plan| {
+        self.check_apps(check, &inputs.apps, events, &list)?;
+        let plan = script.as_ref().map(|script| script.plan(&list));
+        let steps = plan.and_then(|plan| {
             self.take(plan.map_err(|(PlanError::Unmapped(found) | PlanError::Invalid(found))| found))
-        }))
-    }
-
-    fn parse<T>(
-        &mut self,
-        path: &Path,
-        bytes_max: usize,
-        parse: impl FnOnce(&str, &[u8]) -> Result<T, Diagnostics>,
-    ) -> Option<T> {
-        let bytes = self.read(path, bytes_max as u64)?;
-        self.take(parse(&path.display().to_string(), &bytes))
-    }
-
-    fn read(&mut self, path: &Path, bytes_max: u64) -> Option<Vec<u8>> {
-        let bytes = read_bounded(path, bytes_max);
-        bytes.map_err(|error| self.unreadable.push(format!("{}: {error}", path.display()))).ok()
+        });
+        let definition = definition.filter(|_| script.is_some());
+        Ok(Checked { provable: definition.map(|definition| (definition, list)), steps })
     }
 
     fn take<T>(&mut self, result: Result<T, Diagnostics>) -> Option<T> {
@@ -238,28 +166,31 @@ impl Report {
         self.found.push(Diagnostic { file: file.display().to_string(), line: 1, col: 1, message });
     }
 
-    fn check_apps(&mut self, check: &Check, events: &Path, list: &EventList) -> Result<(), CheckError> {
-        if check.app.is_empty() {
+    fn check_apps(
+        &mut self,
+        check: &Check,
+        apps: &[App],
+        events: &Path,
+        list: &EventList,
+    ) -> Result<(), SandboxError> {
+        if apps.is_empty() {
             return Ok(());
         }
         let sandbox = Sandbox::new(SandboxLimits { instances: 1 })?;
-        let manifests = check.app.iter().map(|app| app.file.with_file_name("app.toml"));
-        let manifests = manifests.filter_map(|file| toml_file::read::<Manifest>(&file).ok());
-        self.alternates = manifests.flat_map(|manifest| manifest.alternates).collect();
-        for app in &check.app {
-            let Some(wasm) = self.read(&app.file, ARTIFACT_BYTES_MAX) else { continue };
-            let interface = match sandbox.inspect(&wasm) {
+        let manifests = apps.iter().filter_map(|app| app.manifest.as_ref());
+        self.alternates = manifests.flat_map(|manifest| &manifest.alternates).cloned().collect();
+        for (named, App { wasm, manifest }) in check.app.iter().zip(apps) {
+            let interface = match sandbox.inspect(wasm) {
                 Ok(interface) => interface,
                 Err(errors) => {
-                    errors.iter().for_each(|error| self.accuse(&app.file, error.to_string()));
+                    errors.iter().for_each(|error| self.accuse(&named.file, error.to_string()));
                     continue;
                 }
             };
-            let manifest = toml_file::read(&app.file.with_file_name("app.toml")).ok();
-            match name(app, manifest.as_ref(), list) {
-                Some(name) => self.check_app(events, list, &name, interface, manifest),
+            match name(named, manifest.as_ref(), list) {
+                Some(name) => self.check_app(events, list, &name, interface, manifest.as_ref()),
                 None => self
-                    .accuse(&app.file, "no app.toml beside it says which app it is; write APP=FILE".into()),
+                    .accuse(&named.file, "no app.toml beside it says which app it is; write APP=FILE".into()),
             }
         }
         Ok(())
@@ -271,7 +202,7 @@ impl Report {
         list: &EventList,
         name: &AppId,
         mut interface: Interface,
-        manifest: Option<Manifest>,
+        manifest: Option<&Manifest>,
     ) {
         if !list.apps().contains(name) && !self.alternates.contains(name) {
             return self.accuse(events, format!("the list does not name the app {name}"));
@@ -285,7 +216,7 @@ impl Report {
             })
             .collect();
         // Without a manifest nothing is known of grants, so none is missed.
-        let grants = manifest.map(|manifest| manifest.grants).unwrap_or_else(|| {
+        let grants = manifest.map(|manifest| manifest.grants.clone()).unwrap_or_else(|| {
             interface.imports.clear();
             Grants::default()
         });

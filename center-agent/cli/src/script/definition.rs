@@ -32,12 +32,17 @@ pub enum DefinitionError {
 pub fn read(path: &Path, include: &[PathBuf]) -> Result<Definition, DefinitionError> {
     let text = read_bounded(path, DEFINITION_BYTES_MAX as u64)
         .map_err(|cause| DefinitionError::Read { path: path.to_owned(), cause })?;
+    parse(path, &text, include).map_err(DefinitionError::Wrong)
+}
+
+/// Reads the files that a definition consists of, whose own text is given.
+pub fn parse(path: &Path, text: &[u8], include: &[PathBuf]) -> Result<Definition, Diagnostics> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let load = |id: &str| {
         let file = locate(Path::new(id), folder, include)?;
         read_bounded(&file, DEFINITION_BYTES_MAX as u64).map_err(|error| error.to_string())
     };
-    Definition::parse_with(&path.display().to_string(), &text, load).map_err(DefinitionError::Wrong)
+    Definition::parse_with(&path.display().to_string(), text, load)
 }
 
 /// The file that a system identifier names, if it lies where files may be read from.

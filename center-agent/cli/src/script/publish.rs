@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use center_agent::api::types::{AppDetail, AppSummary};
 use center_agent::prove::range::Offered;
-use center_agent::prove::{self, File, ScriptFiles};
+use center_agent::prove::{self, ScriptFiles};
 use clap::Args;
 use flotilla_sandbox::FILE_BYTES_MAX;
 use flotilla_schemas::app::Version;
@@ -14,9 +14,10 @@ use flotilla_schemas::proof::Proof;
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, Artifact, EventsId, ScriptId, Signed};
 use flotilla_script::limit::{DEFINITION_BYTES_MAX, EVENT_LIST_BYTES_MAX, SCRIPT_BYTES_MAX};
-use flotilla_script::{Diagnostics, EventList};
+use flotilla_script::{Definition, Diagnostics, EventList};
 use serde::Deserialize;
 
+use super::inputs::NamedFile;
 use super::proving::{self, Proving};
 use crate::client::{Api, Client, ClientError};
 use crate::publish::{self, PublishError, progress};
@@ -50,18 +51,6 @@ struct Header {
     version: Version,
 }
 
-/// A file and what diagnostics call it.
-struct NamedFile {
-    name: String,
-    bytes: Vec<u8>,
-}
-
-impl NamedFile {
-    fn lent(&self) -> File<'_> {
-        File { name: &self.name, bytes: &self.bytes }
-    }
-}
-
 /// What a release is made of.
 struct Parts {
     header: Header,
@@ -78,11 +67,13 @@ pub fn run(publish: &Publish) -> Result<(), PublishError> {
     let key = publish::read_key(&publish.key)?;
     let client = publish.api.client()?;
     let parts = Parts::read(&publish.dir)?;
+    let definition = Definition::parse(&parts.definition.name, &parts.definition.bytes)
+        .map_err(|Diagnostics(found)| PublishError::unfit(&publish.dir, &found))?;
+    let files = parts.files(&definition);
     let apps = published_apps(&client, &parts.named)?;
-    let lists =
-        prove::script(&parts.files(), &apps).map_err(|errors| PublishError::unfit(&publish.dir, &errors))?;
+    let lists = prove::script(&files, &apps).map_err(|errors| PublishError::unfit(&publish.dir, &errors))?;
     progress("checked", format!("by its definition and {} event lists", lists.len()));
-    let proof = parts.prove(&client, &publish.proving, &apps)?;
+    let proof = parts.prove(&files, &client, &publish.proving, &apps)?;
     progress("proved", proving::summary(&proof));
     let proof = serde_json::to_vec(&proof)?;
     let release = parts.release(&proof);
@@ -140,9 +131,9 @@ impl Parts {
         None
     }
 
-    fn files(&self) -> ScriptFiles<'_> {
+    fn files<'a>(&'a self, definition: &'a Definition) -> ScriptFiles<'a> {
         ScriptFiles {
-            definition: self.definition.lent(),
+            definition,
             text: self.text.lent(),
             events: self.events.iter().map(|(id, list)| (id.clone(), list.lent())).collect(),
             equipment: self.equipment.as_ref().map(NamedFile::lent),
@@ -152,6 +143,7 @@ impl Parts {
     /// Proves it with the published apps, and with what the center does about faults.
     fn prove(
         &self,
+        files: &ScriptFiles<'_>,
         client: &Client,
         proving: &Proving,
         published: &BTreeMap<AppId, Release>,
@@ -162,7 +154,7 @@ impl Parts {
         let apps = prove::taking_part(self.named.iter(), published);
         let apps = apps.into_values().map(offered).collect::<Result<Vec<_>, _>>()?;
         let countermeasures: Countermeasures = client.get("countermeasures")?;
-        Ok(proving.prove(self.header.script.as_str(), &self.files(), &apps, &countermeasures)?)
+        Ok(proving.prove(self.header.script.as_str(), files, &apps, &countermeasures)?)
     }
 
     fn release(&self, proof: &[u8]) -> ScriptRelease {
