@@ -146,11 +146,15 @@ fn simulator(equipment: Option<File<'_>>, apps: &[Offered]) -> Result<Simulator,
 mod tests {
     use super::*;
     use flotilla_script::Definition;
+    use flotilla_script::limit::WORDS_MAX;
     use serde_json::json;
     use std::time::Duration;
 
-    /// Why a script is refused whose event lists all call an operation that never comes back.
-    fn refusal(lists: &[&str], time: Duration) -> String {
+    /// Why a script is refused that says one word of many, if its event lists call this operation for each.
+    fn refusal(operation: &str, lists: &[&str], time: Duration, before: Option<&Proof>) -> String {
+        let words: Vec<String> = (0..WORDS_MAX).map(|word| format!("w{word}")).collect();
+        let definition = format!("<!ELEMENT r EMPTY> <!ATTLIST r word ({}) #REQUIRED>", words.join("|"));
+        let definition = Definition::parse("d", definition.as_bytes()).unwrap();
         let wasm = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples/apps/faulty/app.wasm");
         let all = json!([{"device": "*", "points": ["*"]}]);
         let manifest = json!({
@@ -158,32 +162,38 @@ mod tests {
             "grants": {"device_read": all, "device_write": all, "events": ["*"], "kv": true},
             "limits": {"memory_bytes": 2_097_152, "deadline_ms": 600_000},
         });
-        let faulty = Offered {
-            manifest: serde_json::from_value(manifest).unwrap(),
-            wasm: std::fs::read(wasm).unwrap(),
-        };
+        let manifest = serde_json::from_value(manifest).unwrap();
+        let faulty = Offered { manifest, wasm: std::fs::read(wasm).unwrap() };
         let list = |name: &&str| {
-            let steps = json!({"start r": {"app": "faulty", "operation": "spin"}, "end r": "none"});
+            let steps = json!({"start r": {"app": "faulty", "operation": operation}, "end r": "none"});
             json!({"events": name, "definition": "d", "root": "r", "steps": steps}).to_string()
         };
         let texts: Vec<String> = lists.iter().map(list).collect();
-        let definition = Definition::parse("d", b"<!ELEMENT r EMPTY>").unwrap();
         let list = |(name, text): (&&str, _)| (name.parse().unwrap(), File { name: "e", bytes: text });
         let files = ScriptFiles {
             definition: &definition,
-            text: File { name: "s", bytes: b"<r/>" },
+            text: File { name: "s", bytes: b"<r word='w0'/>" },
             events: lists.iter().zip(texts.iter().map(String::as_bytes)).map(list).collect(),
             equipment: Some(File { name: "equipment.toml", bytes: b"" }),
         };
         let budget = Budget { time, ..Settings::default().budget };
         let settings = Settings { budget, ..Settings::default() };
         let standard = Countermeasures::standard();
-        prove(&files, &[faulty], &standard, &settings, None, &mut |_, _| {}).unwrap_err().to_string()
+        prove(&files, &[faulty], &standard, &settings, before, &mut |_, _| {}).unwrap_err().to_string()
     }
 
     #[test]
     fn all_event_lists_together_have_the_time_of_the_budget() {
-        let error = refusal(&["e1", "e2"], Duration::from_secs(1));
+        let error = refusal("spin", &["e1", "e2"], Duration::from_secs(1), None);
         assert!(error.contains("not one script ran through within 4"), "{error}");
+    }
+
+    #[test]
+    fn who_had_more_time_before_is_told_so() {
+        let (events, items, casts) = ("e".parse().unwrap(), vec![], vec![]);
+        let list = ListProof { events, items, scripts: 1000, end: End::Complete, outside: 0, casts };
+        let before = Proof { v: 1, seed: 1, apps: Default::default(), lists: vec![list] };
+        let error = refusal("count", &["e"], Duration::from_millis(200), Some(&before));
+        assert!(error.contains("1000 scripts were to be run, and the time was out after"), "{error}");
     }
 }
