@@ -191,8 +191,40 @@ fn what_breaks_is_refused_with_the_shortest_script_in_a_file() {
     assert!(said.contains("aircon-north: call halt: the app exports hold,"), "{said}");
     assert!(said.contains("the shortest script that breaks it is in script.broken.xml"), "{said}");
     let script = fs::read_to_string(folder.0.path().join("script.broken.xml")).unwrap();
+    let (script, mark) = script.split_once("<!--").unwrap();
     assert!(
         script.ends_with("    <temperature/>\n    <stop/>\n  </control>\n</air-conditioner-control>\n"),
         "{script}"
     );
+    assert_eq!(mark, " made by flotilla to show what breaks -->\n");
+    assert!(stderr(&proving(&folder, &[])).contains("is in script.broken.xml"), "it is written over");
+    fs::write(folder.0.path().join("script.broken.xml"), "mine").unwrap();
+    let said = stderr(&proving(&folder, &[]));
+    assert!(
+        said.contains("which is not in script.broken.xml (the file that is there is not of this"),
+        "{said}"
+    );
+    assert!(said.contains("<stop/>"), "{said}");
+    assert_eq!(fs::read_to_string(folder.0.path().join("script.broken.xml")).unwrap(), "mine");
+}
+
+#[test]
+fn what_is_wrong_in_the_files_is_told_beside_what_breaks_in_json_too() {
+    let folder = Folder::broken("script.xml", "<temperature>22<", "<temperature>35<");
+    let path = folder.0.path().join("events-large.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replace("\"operation\": \"stop\"", "\"operation\": \"halt\"")).unwrap();
+    let said = stderr(&proving(&folder, &[]));
+    assert!(
+        said.contains("script.xml:5:20: ") && said.contains("the shortest script that breaks it"),
+        "{said}"
+    );
+    let output = proving(&folder, &["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["ok"], &report["refusal"]["script"]), (&false.into(), &"script.broken.xml".into()));
+    let diagnostics = report["diagnostics"].as_array().unwrap();
+    assert!(diagnostics.iter().any(|one| one["file"] == "script.xml" && one["line"] == 5), "{report}");
+    let reasons = report["refusal"]["reasons"].to_string();
+    assert!(reasons.contains("aircon-north: call halt: the app exports hold,"), "{report}");
 }

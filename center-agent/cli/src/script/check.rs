@@ -112,8 +112,9 @@ pub fn run(check: &Check) -> Result<(), CheckError> {
     let mut report = Report::default();
     let Checked { provable, steps } = report.check(check, &inputs)?;
     let provable = provable.filter(|_| check.prove);
-    let proof = provable.map(|(definition, list)| inputs.prove(&definition, &list)).transpose()?;
+    let proof = provable.map(|(definition, list)| inputs.prove(&definition, &list));
     print(check, &report.found, steps.as_deref(), proof.as_ref())?;
+    proof.transpose()?;
     match report.found.len() {
         0 => Ok(()),
         count => Err(CheckError::Found { file: check.script.clone(), count }),
@@ -236,23 +237,30 @@ fn print(
     check: &Check,
     found: &[Diagnostic],
     steps: Option<&[Step]>,
-    proof: Option<&Proof>,
+    proof: Option<&Result<Proof, ProvingError>>,
 ) -> io::Result<()> {
+    let is_refused = proof.is_some_and(Result::is_err);
     if check.json {
         let diagnostic =
             |d: &Diagnostic| json!({"file": d.file, "line": d.line, "col": d.col, "message": d.message});
         let diagnostics: Vec<_> = found.iter().map(diagnostic).collect();
         let steps = steps.map(<[Step]>::len);
-        let mut report = json!({"ok": found.is_empty(), "diagnostics": diagnostics, "steps": steps});
-        if let (Some(fields), Some(proof)) = (report.as_object_mut(), proof) {
-            let limits = proof.apps.keys().filter_map(|app| Some((app, proof.limits(app)?)));
-            fields.insert("limits".to_owned(), json!(limits.collect::<BTreeMap<_, _>>()));
-            fields.insert("proof".to_owned(), serde_json::to_value(proof)?);
+        let ok = found.is_empty() && !is_refused;
+        let mut report =
+            BTreeMap::from([("ok", json!(ok)), ("diagnostics", json!(diagnostics)), ("steps", json!(steps))]);
+        match proof {
+            Some(Ok(proof)) => {
+                let limits = proof.apps.keys().filter_map(|app| Some((app, proof.limits(app)?)));
+                report.insert("limits", json!(limits.collect::<BTreeMap<_, _>>()));
+                report.insert("proof", json!(proof));
+            }
+            Some(Err(error)) => _ = report.insert("refusal", error.json()),
+            None => {}
         }
         return output::json(&report);
     }
     found.iter().for_each(output::note);
-    if !found.is_empty() {
+    if !found.is_empty() || is_refused {
         return Ok(());
     }
     let script = check.script.display();
@@ -266,5 +274,5 @@ fn print(
             ))
         }
     }?;
-    proof.map_or(Ok(()), |proof| report::print(proof, check.items))
+    proof.and_then(|proof| proof.as_ref().ok()).map_or(Ok(()), |proof| report::print(proof, check.items))
 }

@@ -1,10 +1,10 @@
 //! Proving a script on this machine: how it is asked for, how far it is, what came of it.
 //!
 //! Progress goes to standard error: one line that changes on a terminal, a line now and then elsewhere. A script that
-//! breaks a release is written to a file, and the file is named.
+//! breaks a release is written to a file, and the file is named. Only a file that was written so is written over.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use center_agent::prove::ScriptFiles;
@@ -14,11 +14,17 @@ use flotilla_sandbox::prove::{Broken, Budget, Progress, Settings};
 use flotilla_schemas::EventsId;
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::proof::{ListProof, Proof};
+use flotilla_script::limit::SCRIPT_BYTES_MAX;
+use serde_json::json;
 
 use crate::output::{self, DIM, styled};
+use crate::toml_file::read_bounded;
 
 /// How often it is said how far a proof is: on a terminal, and elsewhere.
 const TOLD_EVERY: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(10)];
+
+/// What a script ends with that was written to show what breaks.
+const MARK: &str = "<!-- made by flotilla to show what breaks -->\n";
 
 /// How a script is proven.
 #[derive(Debug, Clone, Args)]
@@ -52,19 +58,24 @@ pub enum ProvingError {
         what: String,
         /// All that is known.
         reasons: Vec<String>,
+        /// The file with the script that breaks it.
+        script: Option<PathBuf>,
     },
     /// The proof could not be made.
     #[error("prove it: {0}")]
     Range(RangeError),
-    /// The script that breaks the release could not be written.
-    #[error("write {path}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
+}
+
+impl ProvingError {
+    /// What a machine reads of it.
+    pub fn json(&self) -> serde_json::Value {
+        match self {
+            Self::Refused { what, reasons, script } => {
+                json!({"what": what, "reasons": reasons, "script": script})
+            }
+            Self::Range(error) => json!({"what": "it", "reasons": [error.to_string()], "script": null}),
+        }
+    }
 }
 
 impl Proving {
@@ -90,27 +101,45 @@ impl Proving {
         proven.map_err(|error| match error {
             RangeError::Refused { events, refusal } => {
                 let mut reasons = refusal.reasons;
-                match refusal.broken.map(|broken| shown(name, &broken, &mut reasons)).transpose() {
-                    Ok(_) => ProvingError::Refused { what: format!("event list {events}"), reasons },
-                    Err(error) => error,
-                }
+                let script = refusal.broken.and_then(|broken| shown(name, &broken, &mut reasons));
+                ProvingError::Refused { what: format!("event list {events}"), reasons, script }
             }
             other => ProvingError::Range(other),
         })
     }
 }
 
-/// Writes the script that breaks a release to a file of the current folder, and says so.
-fn shown(name: &str, broken: &Broken, reasons: &mut Vec<String>) -> Result<(), ProvingError> {
-    let path = PathBuf::from(format!("{name}.broken.xml"));
-    let written = std::fs::write(&path, &broken.script);
-    written.map_err(|cause| ProvingError::Write { path: path.clone(), cause })?;
+/// Writes the script that breaks a release to a file of the current folder, and says so; or shows it, if it cannot be
+/// written.
+fn shown(name: &str, broken: &Broken, reasons: &mut Vec<String>) -> Option<PathBuf> {
     if !reasons.contains(&broken.reason) {
         reasons.push(format!("which shows at {}", broken.reason));
     }
     let which = if broken.shortest { "the shortest script" } else { "a script" };
-    reasons.push(format!("{which} that breaks it is in {}", path.display()));
-    Ok(())
+    let path = PathBuf::from(format!("{name}.broken.xml"));
+    match write(&path, &broken.script) {
+        Ok(()) => {
+            reasons.push(format!("{which} that breaks it is in {}", path.display()));
+            Some(path)
+        }
+        Err(error) => {
+            let (path, script) = (path.display(), &broken.script);
+            reasons.push(format!("{which} that breaks it, which is not in {path} ({error}):\n{script}"));
+            None
+        }
+    }
+}
+
+/// Writes a script with the mark, over nothing but what has it.
+fn write(path: &Path, script: &str) -> io::Result<()> {
+    match read_bounded(path, (SCRIPT_BYTES_MAX + MARK.len()) as u64) {
+        Ok(there) if !there.ends_with(MARK.as_bytes()) => {
+            return Err(io::Error::other("the file that is there is not of this program's making"));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::write(path, format!("{script}{MARK}"))
 }
 
 /// Says how far a proof is.
