@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use flotilla_script::{Budget, Coverage, Definition, Generated, Generator, Items, ItemsError, Values};
+use flotilla_script::{
+    Budget, Coverage, Definition, Generated, Generator, ItemId, Items, ItemsError, Values,
+};
 use serde_json::json;
 
 use super::definition::{self, DefinitionError};
@@ -127,7 +129,14 @@ struct Run<'g> {
     began: Instant,
     /// When something was last said of it.
     said: Instant,
-    files: Vec<(PathBuf, Generated)>,
+    files: Vec<Written>,
+}
+
+/// A script that was written.
+struct Written {
+    file: PathBuf,
+    bytes: usize,
+    covers: Vec<ItemId>,
 }
 
 impl Run<'_> {
@@ -156,7 +165,7 @@ impl Run<'_> {
     fn write(&mut self, script: Generated) -> Result<(), GenerateError> {
         let path = self.generate.out.join(format!("script-{:04}.xml", self.files.len() + 1));
         fs::write(&path, &script.text).map_err(|cause| GenerateError::Write { path: path.clone(), cause })?;
-        self.files.push((path, script));
+        self.files.push(Written { file: path, bytes: script.text.len(), covers: script.covers });
         Ok(())
     }
 
@@ -169,9 +178,9 @@ impl Run<'_> {
         let items = coverage.items();
         let missing: Vec<&str> = coverage.missing().map(|id| items.name(id)).collect();
         if self.generate.json {
-            let script = |(path, script): &(PathBuf, Generated)| {
-                let covers: Vec<&str> = script.covers.iter().map(|id| items.name(*id)).collect();
-                json!({"file": path, "bytes": script.text.len(), "covers": covers})
+            let script = |Written { file, bytes, covers }: &Written| {
+                let covers: Vec<&str> = covers.iter().map(|id| items.name(*id)).collect();
+                json!({"file": file, "bytes": bytes, "covers": covers})
             };
             let scripts: Vec<_> = self.files.iter().map(script).collect();
             let (total, covered) = (coverage.total(), coverage.covered());
@@ -180,7 +189,7 @@ impl Run<'_> {
                 "missing": missing, "stopped": end,
             }));
         }
-        let bytes: usize = self.files.iter().map(|(_, script)| script.text.len()).sum();
+        let bytes: usize = self.files.iter().map(|written| written.bytes).sum();
         let count = styled(BOLD, self.count());
         output::line(format!("{count} in {}, {bytes} bytes", self.generate.out.display()))?;
         output::line(format!("{}; stopped: {end}", shown(coverage)))?;
