@@ -23,6 +23,7 @@ use crate::output;
 
 /// What is checked.
 #[derive(Debug, Args)]
+#[command(mut_group("Proving", |group| group.requires("prove")))]
 #[command(after_help = "Examples:\n  flotilla script check --definition definition.dtd script.xml\n  \
     flotilla script check --definition definition.dtd --events events-large.json --app ./aircon/app.wasm script.xml\n  \
     flotilla script check --definition definition.dtd --events events-large.json --app ./aircon/app.wasm \

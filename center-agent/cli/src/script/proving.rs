@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use center_agent::prove::ScriptFiles;
 use center_agent::prove::range::{self, Offered, RangeError};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use flotilla_sandbox::prove::{Broken, Budget, Progress, Settings};
 use flotilla_schemas::EventsId;
 use flotilla_schemas::countermeasure::Countermeasures;
@@ -36,7 +37,7 @@ pub struct Proving {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub budget: Duration,
     /// The most scripts that are made for an event list
-    #[arg(long, value_name = "N", default_value_t = Settings::default().budget.size.scripts)]
+    #[arg(long, value_name = "N", default_value_t = Settings::default().budget.size.scripts, value_parser = scripts())]
     pub scripts: usize,
     /// Make a script that breaks the release as short as it can be
     #[arg(long, value_name = "true|false", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
@@ -46,6 +47,11 @@ pub struct Proving {
 
 fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; such as 500ms, 60s or 5m"))
+}
+
+/// More than a center makes by itself it cannot repeat.
+fn scripts() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=Settings::default().budget.size.scripts as u64)
 }
 
 /// Why there is no proof.
