@@ -176,6 +176,11 @@ impl Proof {
         most.map(|(memory_bytes, elapsed_us)| Limits::from_seen(memory_bytes, elapsed_us))
     }
 
+    /// How much was taken of the event list of which the least was; see [`ListProof::covered_percent`].
+    pub fn covered_percent(&self) -> f64 {
+        self.lists.iter().map(ListProof::covered_percent).fold(100.0, f64::min)
+    }
+
     /// What two proofs of the same thing disagree in, in words; none if they agree in all but what is measured.
     pub fn differs_from(&self, other: &Proof) -> Option<String> {
         let name = |list: &ListProof| list.events.clone();
@@ -199,6 +204,11 @@ impl ListProof {
     /// How many items were taken.
     pub fn covered(&self) -> usize {
         self.items.iter().filter(|item| item.script.is_some()).count()
+    }
+
+    /// How much of the items that is, in percent to one decimal, rounded down: 100 is said of all of them alone.
+    pub fn covered_percent(&self) -> f64 {
+        (1000 * self.covered() / self.items.len().max(1)) as f64 / 10.0
     }
 
     fn differs_from(&self, other: &ListProof) -> Option<&'static str> {
@@ -257,6 +267,18 @@ mod tests {
         assert_eq!(ours.differs_from(&theirs).unwrap(), "the event lists");
         theirs.seed = 2;
         assert_eq!(ours.differs_from(&theirs).unwrap(), "the seed");
+    }
+
+    #[test]
+    fn only_what_is_covered_whole_in_every_list_is_covered_to_100_percent() {
+        let mut proof = proof();
+        let item = |script| ItemProof { item: "<a>".to_owned(), script };
+        proof.lists[0].items = vec![item(Some(1)); 3000];
+        assert_eq!(proof.covered_percent(), 100.0);
+        let mut list = proof.lists[0].clone();
+        list.items[7].script = None;
+        proof.lists.insert(0, list);
+        assert_eq!(proof.covered_percent(), 99.9);
     }
 
     #[test]

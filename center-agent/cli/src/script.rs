@@ -10,7 +10,7 @@ mod report;
 
 pub use proving::ProvingError;
 
-use center_agent::api::types::{ScriptDetail, ScriptSummary};
+use center_agent::api::types::{ScriptDetail, ScriptRow};
 use clap::{Args, Subcommand};
 use flotilla_schemas::ScriptId;
 use flotilla_schemas::proof::Proof;
@@ -42,6 +42,7 @@ pub enum ScriptCommand {
 struct Shown<'a> {
     #[serde(flatten)]
     detail: &'a ScriptDetail,
+    covered_percent: f64,
     proof: &'a Proof,
 }
 
@@ -72,18 +73,20 @@ pub fn run(command: ScriptCommand) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn run_list(list: &List) -> Result<(), AskError> {
-    let scripts: Vec<ScriptSummary> = list.api.client()?.get("scripts")?;
+    let scripts: Vec<ScriptRow> = list.api.client()?.get("scripts")?;
     if list.json {
         return Ok(scripts.iter().try_for_each(output::json)?);
     }
-    let mut table = Table::new(["SCRIPT", "VERSION", "EVENT LISTS", "APPS", "PUBLISHER"]);
-    for script in &scripts {
+    let mut table = Table::new(["SCRIPT", "VERSION", "COVERED", "EVENT LISTS", "APPS", "PUBLISHER"]);
+    for ScriptRow { summary: script, covered_percent } in &scripts {
         let mut apps: Vec<_> = script.events.values().flatten().collect();
         apps.sort();
         apps.dedup();
         let cells = [joined(script.events.keys()), joined(apps), script.publisher.to_string()];
         let [lists, apps, publisher] = cells.map(Cell::text);
-        table.row([Cell::new(&script.script, BOLD), Cell::text(script.version), lists, apps, publisher]);
+        let name = Cell::new(&script.script, BOLD);
+        let covered = covered_percent.map_or_else(|| Cell::number("-"), report::covered);
+        table.row([name, Cell::text(script.version), covered, lists, apps, publisher]);
     }
     Ok(table.print("no script is published; `flotilla script publish` publishes one")?)
 }
@@ -98,7 +101,11 @@ fn run_show(show: &Show) -> Result<(), AskError> {
     };
     let proof: Proof = serde_json::from_slice(&proof).map_err(wrong)?;
     if show.json {
-        return Ok(output::json(&Shown { detail: &script, proof: &proof })?);
+        return Ok(output::json(&Shown {
+            detail: &script,
+            covered_percent: proof.covered_percent(),
+            proof: &proof,
+        })?);
     }
     let row = &script.summary;
     let name = styled(BOLD, &row.script);

@@ -76,6 +76,11 @@ impl Core {
         self.catalog.scripts().filter_map(|(script, listed)| self.script_summary(script, listed)).collect()
     }
 
+    /// The newest release of each script.
+    pub fn script_releases(&self) -> BTreeMap<ScriptId, ScriptRelease> {
+        self.catalog.scripts().map(|(script, listed)| (script.clone(), listed.release.clone())).collect()
+    }
+
     /// A script; none if it was not published.
     pub fn script(&self, script: &ScriptId) -> Option<ScriptDetail> {
         let listed = self.catalog.script(script)?;

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use center_core::Core;
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::journal::Lane;
+use flotilla_schemas::proof::Proof;
 use flotilla_schemas::{AppId, EdgeId, ScriptId};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use super::Api;
 use super::answer::{Asked, Problem, found, name};
 use super::types::{
     AppDetail, AppSummary, EdgeDetail, EdgeSummary, FaultView, FaultsQuery, RECORDS_PAGE_MAX, RecordsPage,
-    RecordsQuery, ScriptDetail, ScriptSummary, ServiceView, StatusView, WAIT_MS_MAX,
+    RecordsQuery, ScriptDetail, ScriptRow, ScriptSummary, ServiceView, StatusView, WAIT_MS_MAX,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -30,8 +31,15 @@ pub(super) async fn app(State(api): State<Api>, Path(text): Path<String>) -> Ans
     found("app", text, detail).map(Json)
 }
 
-pub(super) async fn scripts(State(api): State<Api>) -> Answer<Vec<ScriptSummary>> {
-    Ok(Json(api.desk.look(Core::scripts).await?))
+pub(super) async fn scripts(State(api): State<Api>) -> Answer<Vec<ScriptRow>> {
+    let (scripts, releases) = api.desk.look(|core| (core.scripts(), core.script_releases())).await?;
+    let row = move |summary: ScriptSummary| {
+        let proof =
+            releases.get(&summary.script).and_then(|release| api.shelf.get_signed(&release.proof).ok());
+        let proof = proof.and_then(|bytes| serde_json::from_slice::<Proof>(&bytes).ok());
+        ScriptRow { covered_percent: proof.map(|proof| proof.covered_percent()), summary }
+    };
+    Ok(Json(tokio::task::spawn_blocking(|| scripts.into_iter().map(row).collect()).await?))
 }
 
 pub(super) async fn script(State(api): State<Api>, Path(text): Path<String>) -> Answer<ScriptDetail> {

@@ -7,7 +7,7 @@
 //! | `POST /v1/apps` | `Signed<Release>` | [`Published`] |
 //! | `GET /v1/apps`, `/v1/apps/NAME` | | `[`[`AppSummary`]`]`, [`AppDetail`] |
 //! | `POST /v1/scripts` | `Signed<ScriptRelease>` | [`Published`] |
-//! | `GET /v1/scripts`, `/v1/scripts/NAME` | | `[`[`ScriptSummary`]`]`, [`ScriptDetail`] |
+//! | `GET /v1/scripts`, `/v1/scripts/NAME` | | `[`[`ScriptRow`]`]`, [`ScriptDetail`] |
 //! | `PUT /v1/services/NAME` | [`ServiceStart`] | [`ServiceView`] |
 //! | `DELETE /v1/services/NAME` | [`ServiceStop`] | [`ServiceView`] |
 //! | `GET /v1/services` | | `[`[`ServiceView`]`]` |
@@ -46,6 +46,18 @@ pub struct ErrorBody {
     /// Each thing that is wrong, in a line of its own; empty when the one line says it all.
     #[serde(default)]
     pub details: Vec<String>,
+}
+
+/// A script of the catalog, and how far it was proven.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScriptRow {
+    /// What the catalog says of it.
+    #[serde(flatten)]
+    pub summary: ScriptSummary,
+    /// How much of its range its [proof](flotilla_schemas::proof::Proof::covered_percent) covers; none where that is not
+    /// on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered_percent: Option<f64>,
 }
 
 /// A blob that is on the center's disk.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use center_agent::api::types::{EdgeDetail, FaultView, RecordsPage, ServiceStart, ServiceView};
+use center_agent::api::types::{EdgeDetail, FaultView, RecordsPage, ScriptRow, ServiceStart, ServiceView};
 use flotilla_link::Delivery;
+use flotilla_sandbox::prove::Settings;
 use flotilla_schemas::command::{Command, Order, Reply};
 use flotilla_schemas::countermeasure::{By, Countermeasures, Measure};
 use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted};
@@ -12,10 +13,10 @@ use flotilla_schemas::journal::{Ack, Batch, Body, Lane, Record};
 use flotilla_schemas::release::Catalog;
 use flotilla_schemas::report::{Inventory, Profile, Want};
 use flotilla_schemas::topic::{EdgeTopic, ToTopic};
-use flotilla_schemas::{Digest, Topic};
+use flotilla_schemas::{Digest, Signed, Topic};
 use serde_json::{Value, json};
 
-use crate::lab::{Edge, Lab, app, names, until};
+use crate::lab::{Edge, Lab, app, names, publisher, script_proven, until};
 
 fn start(edges: &[&str]) -> ServiceStart {
     let edges = edges.iter().map(|edge| edge.parse().unwrap()).collect();
@@ -88,6 +89,27 @@ async fn what_is_published_and_started_reaches_the_edge() {
     let bytes = edge.hears(&Topic::Blob(chunk.first())).await.payload;
     assert_eq!(Digest::of(&bytes), chunk);
     edge.leave().await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_scripts_says_how_far_each_was_proven() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    api.publish_app("meter").unwrap();
+    let publish = |name: &str, scripts: usize| {
+        let mut settings = Settings::default();
+        settings.budget.size.scripts = scripts;
+        let (release, files) = script_proven(name, &settings);
+        files.iter().for_each(|bytes| _ = api.upload(bytes));
+        api.post::<Value>("scripts", &Signed::new(&release, &publisher()).unwrap()).unwrap();
+    };
+    publish("whole", 4096);
+    publish("hasty", 1);
+    let rows: Vec<ScriptRow> = api.get("scripts").unwrap();
+    let covered: BTreeMap<&str, f64> =
+        rows.iter().map(|row| (row.summary.script.as_str(), row.covered_percent.unwrap())).collect();
+    assert!(covered["whole"] == 100.0 && covered["hasty"] < 100.0 && covered["hasty"] > 0.0, "{covered:?}");
     lab.close().await;
 }
 

@@ -234,6 +234,11 @@ pub fn app(name: &str) -> App {
 
 /// The sample meter's script, which needs the app `meter`, and its files.
 pub fn script(name: &str) -> (ScriptRelease, Vec<Vec<u8>>) {
+    script_proven(name, &Settings::default())
+}
+
+/// The same, proven in another way.
+pub fn script_proven(name: &str, settings: &Settings) -> (ScriptRelease, Vec<Vec<u8>>) {
     let read = |file: &str| std::fs::read(samples().join("scripts/meter").join(file)).unwrap();
     let mut files = ["definition.dtd", "script.xml", "events.json", "equipment.toml"].map(read).to_vec();
     let file = |at: usize| File { name: "meter", bytes: &files[at] };
@@ -249,16 +254,8 @@ pub fn script(name: &str) -> (ScriptRelease, Vec<Vec<u8>>) {
     let App { release, wasm, .. } = app("meter");
     let meter = Offered { manifest: release.manifest, wasm };
     // A proof drives a runtime of its own, and the test is driven by one.
-    let prove = || {
-        range::prove(
-            &parts,
-            &[meter],
-            &Countermeasures::standard(),
-            &Settings::default(),
-            None,
-            &mut |_, _| {},
-        )
-    };
+    let prove =
+        || range::prove(&parts, &[meter], &Countermeasures::standard(), settings, None, &mut |_, _| {});
     let proof = std::thread::scope(|scope| scope.spawn(prove).join().unwrap().unwrap());
     files.push(serde_json::to_vec(&proof).unwrap());
     let artifact = |at: usize| Artifact::of(&files[at]);

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use anstyle::Style;
 use flotilla_schemas::proof::{CastProof, DEADLINE_MULTIPLE, End, ListProof, MEMORY_MULTIPLE, Proof};
 
 use crate::app::joined;
@@ -44,9 +45,7 @@ fn limits(proof: &Proof) -> io::Result<()> {
 }
 
 fn head(list: &ListProof, seed: u64) -> io::Result<()> {
-    let (covered, items) = (list.covered(), list.items.len());
-    let share = format!("{:.1} %", 100.0 * covered as f64 / items.max(1) as f64);
-    let style = if covered == items { GOOD } else { WARN };
+    let (covered, items, percent) = (list.covered(), list.items.len(), list.covered_percent());
     let end = match list.end {
         End::Complete => "",
         End::Stalled => "; no further script took anything new",
@@ -56,11 +55,24 @@ fn head(list: &ListProof, seed: u64) -> io::Result<()> {
     output::line(format!(
         "{}  {covered} of {items} items, {}, by {} {}{end}\n{}",
         styled(BOLD, &list.events),
-        styled(style, share),
+        styled(style(percent), share(percent)),
         list.scripts,
         output::plural(list.scripts as usize, "script"),
         styled(DIM, format!("seed {seed}; {} values just outside their range were refused", list.outside)),
     ))
+}
+
+/// How much a proof covers, as a cell of a table.
+pub fn covered(percent: f64) -> Cell {
+    Cell::number(share(percent)).styled(style(percent))
+}
+
+fn share(percent: f64) -> String {
+    format!("{percent:.1} %")
+}
+
+fn style(percent: f64) -> Style {
+    if percent < 100.0 { WARN } else { GOOD }
 }
 
 fn print_items(list: &ListProof) -> io::Result<()> {
