@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use flotilla_schemas::AppId;
 use flotilla_schemas::fault::{Kind, kind as fault};
 use flotilla_schemas::proof::Slowest;
+use flotilla_schemas::{AppId, PointId};
 use flotilla_script::{Call, Step};
 
 use super::cast::{Actor, longer};
@@ -22,8 +22,8 @@ pub(super) struct Played {
     pub failed: Option<Failed>,
     pub calls: u64,
     pub accesses: BTreeSet<Access>,
-    /// The kinds of fault that the equipment was seen to have, each with the app that met it.
-    pub kinds: BTreeSet<(AppId, &'static str)>,
+    /// The kinds of fault that the equipment was seen to have, each with the app that met it, and where first.
+    pub kinds: BTreeMap<(AppId, &'static str), PointId>,
     pub memory_bytes: BTreeMap<AppId, u64>,
     pub slowest: BTreeMap<AppId, Slowest>,
 }

@@ -103,8 +103,7 @@ struct State {
     deadline_ms: u64,
     waited_ms: u64,
     accesses: BTreeSet<Access>,
-    /// The kinds of fault that the equipment was seen to have, each with the app that met it.
-    kinds: BTreeSet<(AppId, &'static str)>,
+    kinds: BTreeMap<(AppId, &'static str), PointId>,
 }
 
 impl Stage {
@@ -118,7 +117,7 @@ impl Stage {
             deadline_ms: u64::MAX,
             waited_ms: 0,
             accesses: BTreeSet::new(),
-            kinds: BTreeSet::new(),
+            kinds: BTreeMap::new(),
         };
         Arc::new(Self { state: Mutex::new(state), overdue: Notify::new() })
     }
@@ -157,8 +156,8 @@ impl Stage {
         self.state().accesses.clone()
     }
 
-    /// The kinds of fault that the equipment was seen to have, each with the app that met it.
-    pub fn kinds(&self) -> BTreeSet<(AppId, &'static str)> {
+    /// The kinds of fault that the equipment was seen to have, each with the app that met it, and where first.
+    pub fn kinds(&self) -> BTreeMap<(AppId, &'static str), PointId> {
         self.state().kinds.clone()
     }
 
@@ -200,10 +199,11 @@ impl State {
         self.waited_ms = self.waited_ms.saturating_add(after_ms);
         let in_time = self.waited_ms < self.deadline_ms;
         if let Some(kind) = result.as_ref().err().and_then(HostError::kind) {
-            self.kinds.insert((app.clone(), kind));
+            let point = PointId::new(device, point);
+            self.kinds.entry((app.clone(), kind)).or_insert_with(|| point.clone());
             // An answer that comes when the call is over does not explain how it ended.
             if in_time {
-                self.let_down = Some((PointId::new(device, point), Kind::of(kind)));
+                self.let_down = Some((point, Kind::of(kind)));
             }
         }
         in_time.then_some(result)

@@ -4,10 +4,10 @@
 //! were foreseen: it touches nothing that it was not granted, returns no fault that its manifest does not declare,
 //! and the list of countermeasures has a rule for what is seen that is not the one for everything (`*`).
 
-use flotilla_schemas::AppId;
 use flotilla_schemas::countermeasure::{Countermeasures, Measure, Question};
 use flotilla_schemas::fault::Kind;
 use flotilla_schemas::proof::SeenFault;
+use flotilla_schemas::{AppId, PointId};
 
 use super::cast::Cast;
 use super::play::{Failed, Played};
@@ -15,13 +15,19 @@ use super::stage::Failing;
 use crate::failure::kind;
 use crate::host::HostError;
 
+/// Why a fault is a defect that failing equipment came to.
+const UNANSWERED: &str = "the list of countermeasures has no rule for it but the one for everything";
+
+/// Why one of the equipment's is.
+const UNCAUSED: &str = "nothing was made to fail: the equipment's own file lets it come to that";
+
 /// Why a run breaks a release.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Defect {
     /// It failed, in this way.
     Failed(Box<Failed>, String),
-    /// Nobody says what to do about the equipment's failure.
-    Unanswered(AppId, &'static str),
+    /// Equipment did not answer an app well, in this way, which is wrong for this reason.
+    Equipment(AppId, PointId, Kind, &'static str),
 }
 
 impl Defect {
@@ -41,13 +47,9 @@ impl std::fmt::Display for Defect {
                 let Failed { place, app, operation, .. } = &**failed;
                 write!(f, "{place}: {app} {operation}: {why}")
             }
-            Self::Unanswered(app, kind) => write!(f, "{app}: {}", unanswered(kind)),
+            Self::Equipment(app, point, kind, why) => write!(f, "{app}: {point}: {kind}: {why}"),
         }
     }
-}
-
-fn unanswered(kind: &str) -> String {
-    format!("{kind}: the list of countermeasures has no rule for it but the one for everything")
 }
 
 /// The faults that are seen in a run with equipment that is well (`failing` is none) or is made to fail.
@@ -65,10 +67,13 @@ pub(super) fn judge(
         let Failed { kind, app, code, .. } = failed.clone();
         faults.push(SeenFault { kind, app, code, runs: 1, first: first.clone(), measures });
     }
-    for (app, name) in &played.kinds {
-        let kind = Kind::of(name);
-        let measures = measures(list, &kind, app, "").ok_or(Defect::Unanswered(app.clone(), name))?;
-        let app = app.clone();
+    for ((app, name), point) in &played.kinds {
+        let (app, kind) = (app.clone(), Kind::of(name));
+        let defect = |why| Defect::Equipment(app.clone(), point.clone(), kind.clone(), why);
+        if failing.is_none() {
+            return Err(defect(UNCAUSED));
+        }
+        let measures = measures(list, &kind, &app, "").ok_or_else(|| defect(UNANSWERED))?;
         faults.push(SeenFault { kind, app, code: None, runs: 1, first: first.clone(), measures });
     }
     Ok(faults)
@@ -96,7 +101,7 @@ fn judge_failed(
     if !fails || !is_apps {
         return Err(format!("{kind}: {message}"));
     }
-    measures(list, kind, app, message).ok_or_else(|| unanswered(kind.as_str()))
+    measures(list, kind, app, message).ok_or_else(|| format!("{kind}: {UNANSWERED}"))
 }
 
 /// What the list does about such a fault, if anybody thought of it: by another rule than the one for everything.

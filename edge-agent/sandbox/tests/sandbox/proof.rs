@@ -331,6 +331,16 @@ fn a_fault_of_an_app_that_its_device_let_down_is_answered_by_its_cause() {
 }
 
 #[test]
+fn equipment_that_fails_by_itself_is_refused_though_its_app_copes() {
+    let mut sample = Sample { manifests: vec![manifest("aircon-south")], ..Sample::new() };
+    sample.list = sample.list.replace("aircon-north", "aircon-south");
+    let refusal = sample.equipment("initial = 28.5", "initial = 28.5\nmax = 28.52").prove().unwrap_err();
+    let reason = "aircon-south: aircon/room: equipment.range: nothing was made to fail: the equipment's own file \
+        lets it come to that (event list aircon-large)";
+    assert_eq!(refusal.reasons, [reason]);
+}
+
+#[test]
 fn an_app_that_the_equipment_leaves_to_others_is_refused() {
     let reason = "3:5 start air-conditioner-initialization: aircon-north start: app.error: refused: \
         setting aircon/power on this edge is not granted (event list aircon-large)";
