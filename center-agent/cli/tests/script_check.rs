@@ -56,6 +56,14 @@ fn the_samples_are_right() {
 }
 
 #[test]
+fn an_alternate_has_to_do_what_is_wanted_of_the_app_that_names_it() {
+    let app = |name: &str| samples().join("apps").join(name).join("app.wasm").display().to_string();
+    let folder = Folder::broken("events-large.json", "\"operation\": \"stop\"", "\"operation\": \"halt\"");
+    let said = stderr(&folder.check(&["--app", &app("aircon-north"), "--app", &app("aircon-south")]));
+    assert_eq!(said.matches(": call halt: the app exports ").count(), 2, "{said}");
+}
+
+#[test]
 fn ten_broken_ones_are_refused_each_at_its_place() {
     let cases = [
         // An element in the wrong order.

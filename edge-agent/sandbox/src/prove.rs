@@ -38,7 +38,7 @@ use flotilla_schemas::proof::{End, ListProof};
 use flotilla_schemas::{AppId, Digest};
 use flotilla_script::{Budget as Size, Definition, EventList};
 
-use crate::check::{CheckError, Wanted, check, ungranted};
+use crate::check::{Wanted, check};
 use crate::engine::{Sandbox, SandboxError, SandboxLimits, WASM_STACK_BYTES};
 use crate::equipment::Simulator;
 use crate::interface::{Compiled, InterfaceError};
@@ -199,39 +199,28 @@ impl Prover {
         let mut reasons: Vec<String> =
             fits.into_iter().flat_map(|found| found.0).map(|one| one.to_string()).collect();
         for id in list.apps() {
-            match self.apps.get(&id) {
-                Some(app) => {
-                    let missing = ungranted(&app.interface, &app.manifest.grants).map(CheckError::Ungranted);
-                    reasons.extend(missing.map(|error| format!("{id}: {error}")));
+            let Some(named) = self.apps.get(&id) else {
+                reasons.push(format!("event list {} names the app {id}, which is not there", list.events));
+                continue;
+            };
+            let wanted = wanted(list, &id);
+            let alternates = named.manifest.alternates.iter().filter_map(|id| self.apps.get(id));
+            for App { manifest, interface, .. } in std::iter::once(named).chain(alternates) {
+                for error in check(interface, &manifest.grants, &wanted).err().unwrap_or_default() {
+                    let reason = format!("{}: {error}", manifest.app);
+                    // An alternate may stand in for several.
+                    if !reasons.contains(&reason) {
+                        reasons.push(reason);
+                    }
                 }
-                None => {
-                    reasons.push(format!("event list {} names the app {id}, which is not there", list.events))
-                }
-            }
-        }
-        reasons.extend(self.calls(list));
-        reasons
-    }
-
-    /// What the list's apps and their alternates cannot do.
-    fn calls(&self, list: &EventList) -> Vec<String> {
-        let mut reasons = Vec::new();
-        for id in list.apps() {
-            let alternates = self.apps.get(&id).into_iter().flat_map(|app| &app.manifest.alternates);
-            for actor in std::iter::once(&id).chain(alternates) {
-                let Some(app) = self.apps.get(actor) else { continue };
-                let bare = Interface { imports: Default::default(), ..app.interface.clone() };
-                let wanted = wanted(list, &id);
-                let wrong = check(&bare, &Default::default(), &wanted).err().unwrap_or_default();
-                reasons.extend(wrong.into_iter().map(|error| format!("{actor}: {error}")));
             }
         }
         reasons
     }
 }
 
-/// What a list wants of an app, each once.
-fn wanted(list: &EventList, app: &AppId) -> Vec<Wanted> {
+/// What a list wants of an app, and of its alternates, each once.
+pub fn wanted(list: &EventList, app: &AppId) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for mapping in list.operations().filter(|mapping| mapping.app == *app) {
         let args = mapping.args.iter().map(|arg| arg.ty.clone()).collect();

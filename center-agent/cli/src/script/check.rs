@@ -3,12 +3,13 @@
 //! Each file is read as far as it can be, so that one run names what is wrong in all of them. Diagnostics go to
 //! standard error as `FILE:LINE:COL: what`, which editors understand; what is right goes to standard output.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use flotilla_sandbox::prove::wanted;
 use flotilla_sandbox::{Sandbox, SandboxError, SandboxLimits, Wanted};
 use flotilla_schemas::app::{Grants, Interface, Manifest};
 use flotilla_schemas::proof::Proof;
@@ -134,8 +135,6 @@ struct Checked {
 #[derive(Default)]
 struct Report {
     found: Vec<Diagnostic>,
-    /// Apps that may stand in for those that the list names.
-    alternates: BTreeSet<AppId>,
 }
 
 impl Report {
@@ -179,8 +178,6 @@ impl Report {
             return Ok(());
         }
         let sandbox = Sandbox::new(SandboxLimits { instances: 1 })?;
-        let manifests = apps.iter().filter_map(|app| app.manifest.as_ref());
-        self.alternates = manifests.flat_map(|manifest| &manifest.alternates).cloned().collect();
         for (named, App { wasm, manifest }) in check.app.iter().zip(apps) {
             let interface = match sandbox.inspect(wasm) {
                 Ok(interface) => interface,
@@ -190,7 +187,10 @@ impl Report {
                 }
             };
             match name(named, manifest.as_ref(), list) {
-                Some(name) => self.check_app(events, list, &name, interface, manifest.as_ref()),
+                Some(name) => {
+                    let wanted = wanted_as_alternate(apps, list, &name).chain(wanted(list, &name)).collect();
+                    self.check_app(events, &name, wanted, interface, manifest.as_ref())
+                }
                 None => self
                     .accuse(&named.file, "no app.toml beside it says which app it is; write APP=FILE".into()),
             }
@@ -201,22 +201,14 @@ impl Report {
     fn check_app(
         &mut self,
         events: &Path,
-        list: &EventList,
         name: &AppId,
+        wanted: Vec<Wanted>,
         mut interface: Interface,
         manifest: Option<&Manifest>,
     ) {
-        if !list.apps().contains(name) && !self.alternates.contains(name) {
+        if wanted.is_empty() {
             return self.accuse(events, format!("the list does not name the app {name}"));
         }
-        let wanted: Vec<Wanted> = list
-            .operations()
-            .filter(|mapping| mapping.app == *name)
-            .map(|mapping| Wanted {
-                operation: mapping.operation.clone(),
-                args: mapping.args.iter().map(|arg| arg.ty.clone()).collect(),
-            })
-            .collect();
         // Without a manifest nothing is known of grants, so none is missed.
         let grants = manifest.map(|manifest| manifest.grants.clone()).unwrap_or_else(|| {
             interface.imports.clear();
@@ -226,6 +218,13 @@ impl Report {
             self.accuse(events, format!("{name}: {error}"));
         }
     }
+}
+
+/// What the list wants of the apps that this one may stand in for.
+fn wanted_as_alternate(apps: &[App], list: &EventList, name: &AppId) -> impl Iterator<Item = Wanted> {
+    let manifests = apps.iter().filter_map(|app| app.manifest.as_ref());
+    let names_it = manifests.filter(|manifest| manifest.alternates.contains(name));
+    names_it.flat_map(|manifest| wanted(list, &manifest.app))
 }
 
 /// Which app the component is: as was said, as its manifest says, or the only one that the list names.

@@ -262,6 +262,13 @@ fn an_import_that_is_not_granted_is_refused() {
 }
 
 #[test]
+fn an_alternates_import_that_is_not_granted_is_refused_as_what_it_is() {
+    let sample = Sample::new().manifest("aircon-south", |manifest| manifest.grants.events.clear());
+    let reason = "aircon-south: import events: nothing of it is granted in the manifest";
+    assert_eq!(sample.refused().0, reason);
+}
+
+#[test]
 fn a_branch_whose_operation_traps_is_refused() {
     let message = r#"{ "name": "message", "const": "the valve is stuck", "type": "text" }"#;
     let (reason, broken) = Sample::alone().stops_by("panic", message).refused();
