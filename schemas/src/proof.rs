@@ -53,6 +53,10 @@ pub struct ListProof {
     pub end: End,
     /// Values just outside their range that were refused.
     pub outside: u32,
+    /// What may come and was not tried, in words: alternates that are not there, values that no script has, texts
+    /// longer than any that was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// The runs with the apps that the list names, and those in which an alternate stood in for one of them.
     pub casts: Vec<CastProof>,
 }
@@ -222,6 +226,7 @@ impl ListProof {
             (self.scripts != other.scripts || self.end != other.end, "the scripts"),
             (self.items != other.items, "the items"),
             (self.outside != other.outside, "the values outside their range"),
+            (self.left_out != other.left_out, "what was left out"),
             (unmeasured(self) != unmeasured(other), "what was seen"),
         ];
         differences.into_iter().find_map(|(differs, what)| differs.then_some(what))
@@ -259,6 +264,8 @@ mod tests {
         assert_eq!(ours.differs_from(&theirs), None);
         theirs.lists[0].casts[0].faults.clear();
         assert_eq!(ours.differs_from(&theirs).unwrap(), "event list aircon-large: what was seen");
+        theirs.lists[0].left_out.clear();
+        assert_eq!(ours.differs_from(&theirs).unwrap(), "event list aircon-large: what was left out");
         theirs.lists[0].items[0].script = None;
         assert_eq!(ours.differs_from(&theirs).unwrap(), "event list aircon-large: the items");
         theirs.lists[0].scripts += 1;

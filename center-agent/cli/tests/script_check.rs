@@ -155,6 +155,18 @@ fn the_air_conditioner_is_proven_and_the_report_says_how_far() {
 }
 
 #[test]
+fn an_alternate_that_was_not_tried_is_named() {
+    let north = samples().join("apps/aircon-north/app.wasm").display().to_string();
+    let equipment = samples().join("scripts/air-conditioner/equipment.toml").display().to_string();
+    let output = Folder::new().check(&["--prove", "--app", &north, "--equipment", &equipment]);
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        report.contains("  not tried: aircon-south in place of aircon-north: it is not there\n"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_proof_that_ends_before_its_end_says_plainly_what_it_did_not_come_to() {
     let output = proving(&Folder::new(), &["--scripts", "1"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));

@@ -190,8 +190,9 @@ mod tests {
 
     #[test]
     fn who_had_more_time_before_is_told_so() {
-        let (events, items, casts) = ("e".parse().unwrap(), vec![], vec![]);
-        let list = ListProof { events, items, scripts: 1000, end: End::Complete, outside: 0, casts };
+        let (events, items, left_out, casts) = ("e".parse().unwrap(), vec![], vec![], vec![]);
+        let list =
+            ListProof { events, items, scripts: 1000, end: End::Complete, outside: 0, left_out, casts };
         let before = Proof { v: 1, seed: 1, apps: Default::default(), lists: vec![list] };
         let error = refusal("count", &["e"], Duration::from_millis(200), Some(&before));
         assert!(error.contains("1000 scripts were to be run, and the time was out after"), "{error}");

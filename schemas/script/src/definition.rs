@@ -170,7 +170,7 @@ impl Element {
         matches!(self.content, Content::Any | Content::Mixed(_))
     }
 
-    fn step_events(&self, name: &str) -> impl Iterator<Item = StepEvent> {
+    pub(crate) fn step_events(&self, name: &str) -> impl Iterator<Item = StepEvent> {
         let phases = [Phase::Start, Phase::Text, Phase::End].into_iter();
         let occurring = phases.filter(|phase| *phase != Phase::Text || self.has_text());
         occurring.map(|phase| StepEvent::new(phase, self.event_name(name)))

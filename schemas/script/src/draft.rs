@@ -173,6 +173,11 @@ impl Node {
 }
 
 impl Attribute {
+    /// Whether it is an ID or refers to one: then its value is settled with the whole script.
+    pub fn is_settled(&self) -> bool {
+        self.kind == Kind::Id || self.refers()
+    }
+
     /// Whether its value is to be an ID that another attribute has.
     fn refers(&self) -> bool {
         matches!(self.kind, Kind::Idref | Kind::Idrefs) && !matches!(self.presence, Presence::Fixed(_))

@@ -99,7 +99,8 @@ impl EventList {
         let elements = definition.reachable(&self.root);
         let mut places: BTreeMap<Place, Vec<&Type>> = BTreeMap::new();
         for (event, mapping) in self.mappings() {
-            for (tag, _) in elements.iter().filter(|(tag, element)| element.event_name(tag) == &*event.name) {
+            let occurs = |tag: &str, element: &Element| element.step_events(tag).any(|one| one == *event);
+            for (tag, _) in elements.iter().filter(|(tag, element)| occurs(tag, element)) {
                 for arg in &mapping.args {
                     let attribute = match &arg.source {
                         Source::Const(_) => continue,
@@ -314,6 +315,7 @@ mod tests {
         let args = r#"{"name": "x", "from": "@speed", "type": "integer"}, {"name": "y", "const": 1, "type": "integer"}"#;
         let list = parse(&[
             &call("start wind", args),
+            &call("text wind", r#"{"name": "x", "from": "text", "type": "text"}"#),
             &call("text t", r#"{"name": "x", "from": "text", "type": "text"}"#),
         ]);
         let list = list.unwrap();

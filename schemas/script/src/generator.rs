@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::chance::Chance;
 use crate::coverage::Coverage;
-use crate::items::{ItemId, Items, Place};
+use crate::items::{Attribute, ItemId, Items, Place};
 use crate::limit::{DEPTH_MAX, STALLS_MAX};
 use crate::script::Script;
 use growth::{Forced, Growth, Style};
@@ -118,12 +118,16 @@ impl Generator {
         })
     }
 
-    /// A small script in which this value stands at this place. Nothing if the definition does not allow it there.
+    /// A small script in which this value stands at this place, whether the definition allows it or not. Nothing if
+    /// no script was found that has the place, or if the place is an ID or refers to one: those get names that fit.
     pub fn with(&self, place: &Place, value: &str) -> Option<String> {
         let element = self.items.number(&place.element)?;
         let declared = &self.items.element(element)?.attributes;
         let attribute = match &place.attribute {
-            Some(name) => Some(declared.iter().position(|attribute| *attribute.name == **name)?),
+            Some(name) => {
+                let here = |attribute: &Attribute| *attribute.name == **name && !attribute.is_settled();
+                Some(declared.iter().position(here)?)
+            }
             None => None,
         };
         let mut wanted = Wanted::these(&self.items, []);
@@ -132,8 +136,7 @@ impl Generator {
         let mut growth = Growth::new(&self.items, &mut chance, wanted);
         growth.depth_max = DEPTH_MAX;
         growth.forced = Some(Forced { element, attribute, value: value.into() });
-        let text = growth.script().filter(|_| growth.forced.is_none())?;
-        self.read(&text).map(|_| text)
+        growth.script().filter(|_| growth.forced.is_none())
     }
 
     /// A script that is wanted for what is missing, and shows some of it.

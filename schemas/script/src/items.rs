@@ -12,6 +12,7 @@ pub(crate) mod model;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::definition::{Definition, Kind, Presence};
@@ -28,6 +29,16 @@ pub struct Place {
     pub element: String,
     /// The attribute; none means the element's text.
     pub attribute: Option<String>,
+}
+
+/// As in a script: `<hold>`, `<hold celsius>`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.attribute {
+            Some(attribute) => write!(f, "<{} {attribute}>", self.element),
+            None => write!(f, "<{}>", self.element),
+        }
+    }
 }
 
 /// Values that are to be taken, by their places: as a rule the bounds of an argument that is read there. Where the

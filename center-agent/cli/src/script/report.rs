@@ -93,7 +93,8 @@ fn missing(list: &ListProof) -> io::Result<()> {
     match missing.len().saturating_sub(MISSING_MAX) {
         0 => Ok(()),
         more => output::line(format!("  and {more} more")),
-    }
+    }?;
+    list.left_out.iter().try_for_each(|left| output::line(format!("  not tried: {}", output::plain(left))))
 }
 
 fn casts(list: &ListProof) -> io::Result<()> {

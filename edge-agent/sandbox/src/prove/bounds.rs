@@ -3,8 +3,11 @@
 use flotilla_schemas::{Type, Value};
 use flotilla_script::{Definition, EventList, Place, Values};
 
-/// How long a text is made whose type has no end, in bytes.
-const LONG_TEXT_BYTES: u32 = 1024;
+/// How long a text is made whose type has no end within [`TEXT_BYTES_MAX`], in bytes.
+pub(super) const LONG_TEXT_BYTES: u32 = 1024;
+
+/// The longest text that is made, in bytes.
+const TEXT_BYTES_MAX: u32 = 64 << 10;
 
 /// What a list of words does not have.
 const NO_WORD: &str = "no-such-word";
@@ -36,6 +39,30 @@ pub(super) fn outside(list: &EventList, definition: &Definition) -> Vec<(Place, 
         .collect()
 }
 
+/// Places whose text may be longer than any that is tried, and the longest that is.
+pub(super) fn endless(list: &EventList, definition: &Definition) -> Vec<(Place, String)> {
+    let places = list.places(definition).into_iter();
+    let longest = |(place, types): (Place, Vec<&Type>)| {
+        let longest = types.iter().all(|ty| is_endless(ty)).then(|| bounds(types.first()?).pop());
+        Some((place, written(longest.flatten()?)))
+    };
+    places.filter_map(longest).collect()
+}
+
+fn is_endless(ty: &Type) -> bool {
+    match ty {
+        Type::Text { max } => end(*max).is_none(),
+        Type::List { of } | Type::Option { of } => is_endless(of),
+        Type::Record { of } => of.values().any(is_endless),
+        Type::Bool | Type::Integer { .. } | Type::Number { .. } | Type::Choice { .. } => false,
+    }
+}
+
+/// The end of a text, if it is one that can be tried.
+fn end(max: Option<u32>) -> Option<u32> {
+    max.filter(|max| *max <= TEXT_BYTES_MAX)
+}
+
 /// The least and the greatest value of a type; of words, all.
 fn bounds(ty: &Type) -> Vec<Value> {
     match ty {
@@ -44,7 +71,11 @@ fn bounds(ty: &Type) -> Vec<Value> {
         Type::Number { min, max } => {
             vec![Value::Number(min.unwrap_or(f64::MIN)), Value::Number(max.unwrap_or(f64::MAX))]
         }
-        Type::Text { max } => vec![text(1), text(max.unwrap_or(LONG_TEXT_BYTES))],
+        // No text at all is a value of an attribute; in an element it is no value, so there a byte is the least.
+        Type::Text { max } => {
+            let end = end(*max).unwrap_or(LONG_TEXT_BYTES);
+            [0, end.min(1), end].map(text).into()
+        }
         Type::Choice { of } => of.iter().cloned().map(Value::Text).collect(),
         Type::List { of } => vec![Value::List(Vec::new()), Value::List(bounds(of))],
         Type::Record { of } => {
@@ -71,7 +102,7 @@ fn beyond(ty: &Type) -> Vec<Value> {
             let ends = [min.map(f64::next_down), max.map(f64::next_up)];
             ends.into_iter().flatten().filter(|end| end.is_finite()).map(Value::Number).collect()
         }
-        Type::Text { max } => max.and_then(|max| max.checked_add(1)).map(text).into_iter().collect(),
+        Type::Text { max } => end(*max).map(|end| text(end + 1)).into_iter().collect(),
         Type::Choice { of } => {
             let foreign = of.concat() + NO_WORD;
             vec![Value::Text(foreign)]
@@ -140,6 +171,23 @@ mod tests {
             for text in beyond(&ty).into_iter().map(written) {
                 assert!(ty.read(&text).is_err(), "{json}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_text_is_tried_from_nothing_to_its_end_or_to_a_length_that_can_be() {
+        let lengths =
+            |json| bounds(&ty(json)).into_iter().map(|text| written(text).len()).collect::<Vec<_>>();
+        assert_eq!(lengths(r#"{"type": "text", "max": 5}"#), [0, 1, 5]);
+        assert_eq!(lengths(r#"{"type": "text", "max": 0}"#), [0, 0, 0]);
+        for (json, endless) in [
+            (r#"{"type": "text"}"#, true),
+            (r#"{"type": "text", "max": 65536}"#, false),
+            (r#"{"type": "text", "max": 4294967295}"#, true),
+        ] {
+            let longest = if endless { 1024 } else { 65_536 };
+            assert_eq!((lengths(json)[2], is_endless(&ty(json))), (longest, endless), "{json}");
+            assert_eq!(beyond(&ty(json)).is_empty(), endless, "{json}");
         }
     }
 

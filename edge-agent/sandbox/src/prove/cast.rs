@@ -55,6 +55,17 @@ impl<'p> Cast<'p> {
         casts.into_iter().map(|standing_in| Self::new(prover, &named, standing_in)).collect()
     }
 
+    /// The alternates that are left out, in words.
+    pub fn left_out(prover: &Prover, list: &EventList) -> Vec<String> {
+        let mut words = Vec::new();
+        for app in list.apps() {
+            let alternates = prover.apps.get(&app).into_iter().flat_map(|app| &app.manifest.alternates);
+            let absent = alternates.filter(|alternate| !prover.apps.contains_key(alternate));
+            words.extend(absent.map(|absent| format!("{absent} in place of {app}: it is not there")));
+        }
+        words
+    }
+
     fn new(prover: &'p Prover, named: &BTreeSet<AppId>, standing_in: BTreeMap<AppId, AppId>) -> Self {
         let actor = |name: &AppId| {
             let id = standing_in.get(name).unwrap_or(name).clone();

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flotilla_schemas::Value;
 use flotilla_schemas::proof::{End, ItemProof, ListProof};
-use flotilla_script::{End as Stop, Generator, ItemId, Items};
+use flotilla_script::{End as Stop, Generator, ItemId, Items, Place};
 use tokio::time::{Instant, timeout_at};
 
 use super::cast::Cast;
@@ -74,7 +75,7 @@ impl Course<'_> {
         let Settings { seed, budget, as_before, .. } = self.settings;
         let until = began + budget.time;
         let mut generator = Generator::new(Arc::clone(&self.items), *seed, budget.size);
-        let outside = self.outside(&generator)?;
+        let (outside, unsaid) = self.outside(&generator)?;
         let mut taken: BTreeMap<ItemId, u32> = BTreeMap::new();
         let (mut scripts, mut end) = (0, as_before.map_or(End::Time, |(_, end)| end));
         while as_before.is_none_or(|(most, _)| scripts < most) {
@@ -112,22 +113,41 @@ impl Course<'_> {
             proof
         };
         let (items, casts) = (self.items.ids().map(item).collect(), casts.iter().map(cast).collect());
-        Ok(ListProof { events: self.subject.list.events.clone(), items, scripts, end, outside, casts })
+        let left_out =
+            [Cast::left_out(self.prover, self.subject.list), unsaid, self.endless(&generator)].concat();
+        let events = self.subject.list.events.clone();
+        Ok(ListProof { events, items, scripts, end, outside, left_out, casts })
     }
 
-    /// How many values just outside their range are refused; one that is not stops the proof.
-    fn outside(&self, generator: &Generator) -> Result<u32, Stopped> {
-        let mut refused = 0;
+    /// How many values just outside their range are refused, and those that no script says; one that is taken stops
+    /// the proof.
+    fn outside(&self, generator: &Generator) -> Result<(u32, Vec<String>), Stopped> {
+        let (mut refused, mut unsaid) = (0, Vec::new());
         for (place, value) in bounds::outside(self.subject.list, self.subject.definition) {
-            let Some(text) = generator.with(&place, &value) else { continue };
-            if self.plan(&text).is_ok() {
-                let at = place.attribute.map(|name| format!(" {name}")).unwrap_or_default();
-                let place = format!("<{}{at}>", place.element);
-                return Err(Stopped::Reason(format!("{place}: {value} is outside its range, and is taken")));
+            let shown = Value::from(value.as_str()).shortened();
+            match generator.with(&place, &value).map(|text| self.plan(&text)) {
+                None => {
+                    unsaid.push(format!("{place}: {shown}, just outside its range: no script has it there"))
+                }
+                Some(Err(_)) => refused += 1,
+                Some(Ok(_)) => {
+                    return Err(Stopped::Reason(format!(
+                        "{place}: {shown} is outside its range, and is taken"
+                    )));
+                }
             }
-            refused += 1;
         }
-        Ok(refused)
+        Ok((refused, unsaid))
+    }
+
+    /// Where scripts can have a longer text than any that is tried.
+    fn endless(&self, generator: &Generator) -> Vec<String> {
+        let endless = bounds::endless(self.subject.list, self.subject.definition).into_iter();
+        let can_be = |(place, longest): &(Place, String)| {
+            generator.with(place, longest).is_some_and(|text| self.plan(&text).is_ok())
+        };
+        let words = |(place, _)| format!("{place}: text of more than {} bytes", bounds::LONG_TEXT_BYTES);
+        endless.filter(can_be).map(words).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use flotilla_schemas::proof::{End, ListProof, Measured};
 use flotilla_script::{Definition, EventList};
 
 use crate::edge::{manifest, wasm};
+use crate::strangers::component;
 
 /// The air conditioner's files, which a test breaks in one place, and the apps that take part.
 struct Sample {
@@ -145,7 +146,8 @@ fn the_air_conditioner_is_proven_over_its_whole_range() {
     let casts: Vec<usize> = proof.casts.iter().map(|cast| cast.standing_in.len()).collect();
     assert_eq!(casts, [0, 1], "once as the list says, once with the alternate");
     assert!((1..=10).contains(&proof.scripts), "{}", proof.scripts);
-    assert_eq!(proof.outside, 6, "both ends of a text and of two attributes");
+    assert_eq!(proof.outside, 7, "both ends of a text and of two attributes, and a word");
+    assert_eq!(proof.left_out, [""; 0]);
     for cast in &proof.casts {
         assert!(cast.measured.stack_bytes < 256 * 1024 && cast.measured.slowest.len() == 1, "{cast:?}");
         let memory: Vec<u64> = cast.memory_bytes.values().copied().collect();
@@ -182,6 +184,38 @@ fn the_same_seed_gives_the_same_report_and_another_one_covers_as_much() {
     let proof = prove(1);
     assert_eq!(proof, prove(1));
     assert_eq!(prove(2).covered(), proof.covered());
+}
+
+#[test]
+fn what_may_come_and_is_not_tried_is_named() {
+    let module = r#"(memory (export "memory") 1) (func (export "run") (param i32 i32))
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)"#;
+    let lifted = r#"(func (export "run") (param "text" string) (canon lift (core func $i "run")
+        (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))"#;
+    let any = r#"{"app": "any", "maker": "any", "version": "1.0.0", "residence": "resident", "alternates": ["other"]}"#;
+    let mut prover = Prover::new().unwrap();
+    let wasm = wat::parse_str(component(module, lifted)).unwrap();
+    prover.add(serde_json::from_str(any).unwrap(), &wasm).unwrap();
+    let definition = b"<!ELEMENT r EMPTY> <!ATTLIST r id ID #REQUIRED why CDATA #REQUIRED>";
+    let call = |arg| format!(r#"{{"app": "any", "operation": "run", "args": [{{"name": "text", {arg}}}]}}"#);
+    let list = format!(
+        r#"{{"events": "e", "definition": "d", "root": "r", "steps": {{"start r": {}, "end r": {}}}}}"#,
+        call(r#""from": "@id", "type": "text", "max": 8"#),
+        call(r#""from": "@why", "type": "text""#),
+    );
+    let subject = Subject {
+        definition: &Definition::parse("d.dtd", definition).unwrap(),
+        list: &EventList::parse("e.json", list.as_bytes()).unwrap(),
+        simulator: &Simulator::parse("equipment.toml", "").unwrap(),
+        countermeasures: &Countermeasures::standard(),
+    };
+    let proof = prover.list(&subject, &Settings::default(), &mut |_| {}).unwrap();
+    let left_out = [
+        "other in place of any: it is not there",
+        "<r id>: \"xxxxxxxxx\", just outside its range: no script has it there",
+        "<r why>: text of more than 1024 bytes",
+    ];
+    assert_eq!(proof.left_out, left_out);
 }
 
 #[test]
