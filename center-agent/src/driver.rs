@@ -272,6 +272,10 @@ fn heard(event: LinkEvent) -> Option<Input> {
             error!(topic, error, "the broker refuses what a center needs: look at its access rules");
             None
         }
+        LinkEvent::SubscriptionRefused { error } => {
+            error!(error, "the broker refuses a subscription that a center needs: look at its access rules");
+            None
+        }
     }
 }
 

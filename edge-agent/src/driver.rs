@@ -343,6 +343,10 @@ fn heard(event: LinkEvent) -> Option<Input> {
             tracing::warn!(topic, error, "the broker refused a message");
             None
         }
+        LinkEvent::SubscriptionRefused { error } => {
+            tracing::warn!(error, "the broker refused a subscription");
+            None
+        }
     }
 }
 

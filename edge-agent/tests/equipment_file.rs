@@ -74,7 +74,11 @@ const PIECES: &[&str] = &[
     "scale = 0.1\n",
     "offset = inf\n",
     "broker = \"mqtt://h\"\n",
+    "broker = \"mqtts://h\"\n",
     "broker = \"x\"\n",
+    "ca = \"none.pem\"\n",
+    "user = \"x\"\n",
+    "password_file = \"none\"\n",
     "state = \"s/t\"\n",
     "state = \"+\"\n",
     "set = \"s/u\"\n",
@@ -165,6 +169,13 @@ fn every_wrong_key_of_every_driver_is_named_at_once() {
         [device.c]
         driver = "profibus"
         anything = 1
+        [device.d]
+        driver = "mqtt"
+        broker = "mqtts://h"
+        [device.e]
+        driver = "mqtt"
+        broker = "mqtt://h"
+        user = "x"
     "#;
     let problems = Devices::parse("equipment.toml", text).err().unwrap().problems;
     assert_eq!(
@@ -182,6 +193,8 @@ fn every_wrong_key_of_every_driver_is_named_at_once() {
             "device.b.point.p.set: is missing: where it is set",
             "device.b.point.p.on: stands with another off, and for a bool",
             "device.c.driver: \"profibus\" is no driver of this edge: it has simulated, modbus, mqtt",
+            "device.d.ca: is missing: the file that says whom to trust",
+            "device.e.user: stands with a password_file",
         ]
     );
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use edge_agent::equipment::{Devices, Equipment};
 use edge_core::Input;
-use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent};
+use flotilla_link::{BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
 use flotilla_schemas::{AppId, Value};
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -20,6 +20,8 @@ const FILE: &str = r#"
     [device.lamp]
     driver = "mqtt"
     broker = "BROKER"
+    user = "edge"
+    password_file = "PASSWORD"
     timeout = "700ms"
 
     [device.lamp.point.on]
@@ -44,11 +46,20 @@ const FILE: &str = r#"
     state = "home/lamp/level"
     set = "home/lamp/level/set"
 
+    [device.lamp.point.barred]
+    type = "bool"
+    access = "rw"
+    state = "home/lamp/barred"
+    set = "lamp"
+
     [device.lamp.point.short]
     type = "text"
     state = "home/lamp/level"
     fresh = "1ms"
 "#;
+
+const USER: &str = "edge";
+const PASSWORD: &str = "open-sesame";
 
 struct Mosquitto(Child);
 
@@ -59,7 +70,7 @@ impl Drop for Mosquitto {
     }
 }
 
-/// Mosquitto on a port of loopback, once it takes connections.
+/// Mosquitto on a port of loopback, once it takes connections: of a user with a password, below `home/` alone.
 fn mosquitto(folder: &Path, port: u16) -> Option<Mosquitto> {
     let program = ["/usr/sbin/mosquitto", "mosquitto"].into_iter().find(|program| {
         Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
@@ -70,7 +81,14 @@ fn mosquitto(folder: &Path, port: u16) -> Option<Mosquitto> {
         return None;
     };
     let config = folder.join("mosquitto.conf");
-    std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+    let (users, rights) = (folder.join("users"), folder.join("rights"));
+    let made =
+        Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&users).args([USER, PASSWORD]).status();
+    assert!(made.unwrap().success());
+    std::fs::write(&rights, format!("user {USER}\ntopic readwrite home/#\n")).unwrap();
+    let (users, rights) = (users.display(), rights.display());
+    let text = format!("listener {port} 127.0.0.1\npassword_file {users}\nacl_file {rights}\nuser root\n");
+    std::fs::write(&config, text).unwrap();
     let mut command = Command::new(program);
     let child = command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(10);
@@ -134,9 +152,16 @@ async fn a_device_that_speaks_to_a_broker_is_read_set_and_confirmed_by_what_it_s
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let Some(broker) = mosquitto(folder.path(), port) else { return };
     let url = format!("mqtt://127.0.0.1:{port}");
+    let password_file = folder.path().join("password");
+    std::fs::write(&password_file, PASSWORD).unwrap();
+    let entry = Entry {
+        user: Some(USER.to_owned()),
+        token_file: Some(password_file.clone()),
+        ..Entry::from(url.parse::<BrokerUrl>().unwrap())
+    };
     let filters = vec!["home/lamp/set".to_owned(), "home/lamp/level/set".to_owned()];
     let (device, events) = Link::start(LinkConfig {
-        broker: flotilla_link::Entry::from(url.parse::<flotilla_link::BrokerUrl>().unwrap()).open().unwrap(),
+        broker: entry.open().unwrap(),
         client_id: "lamp".to_owned(),
         will: None,
         filters,
@@ -144,7 +169,8 @@ async fn a_device_that_speaks_to_a_broker_is_read_set_and_confirmed_by_what_it_s
     });
     tokio::spawn(lamp(device, events));
     let (inputs, told) = mpsc::channel(64);
-    let devices = Devices::parse("equipment.toml", &FILE.replace("BROKER", &url)).unwrap();
+    let text = FILE.replace("BROKER", &url).replace("PASSWORD", &password_file.display().to_string());
+    let devices = Devices::parse("equipment.toml", &text).unwrap();
     let mut lab =
         Lab { equipment: Arc::new(Equipment::start(devices, &"e1".parse().unwrap(), inputs)), told };
 
@@ -162,6 +188,7 @@ async fn a_device_that_speaks_to_a_broker_is_read_set_and_confirmed_by_what_it_s
     assert_eq!(lab.read("power").await, Err("equipment.range"));
     assert_eq!(lab.set("stubborn", Value::Number(9.0)).await, Err("equipment.slow"), "it says another value");
     assert_eq!(lab.set("stubborn", Value::Number(7.0)).await, Ok(()));
+    assert_eq!(lab.set("barred", Value::Bool(true)).await, Err("equipment.refused"), "by the broker");
 
     drop(broker);
     let end = Instant::now() + Duration::from_secs(20);

@@ -86,10 +86,15 @@ pub enum LinkEvent {
         /// What is wrong.
         error: String,
     },
-    /// The broker refused a publish or a subscription.
+    /// The broker refused a publish.
     Refused {
-        /// The topic or filter.
+        /// The topic.
         topic: String,
+        /// The broker's reason.
+        error: String,
+    },
+    /// The broker refused a subscription.
+    SubscriptionRefused {
         /// The broker's reason.
         error: String,
     },

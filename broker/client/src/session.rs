@@ -191,7 +191,7 @@ fn note(event: Event, shared: &Shared) -> Option<LinkEvent> {
 
 fn refused_subscription(ack: &SubAck) -> Option<LinkEvent> {
     let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)))?;
-    Some(LinkEvent::Refused { topic: "a subscription".into(), error: format!("{refused:?}") })
+    Some(LinkEvent::SubscriptionRefused { error: format!("{refused:?}") })
 }
 
 fn received(publish: &Publish) -> LinkEvent {

@@ -50,8 +50,10 @@ struct Heard {
     connected: bool,
     /// Why the connection is gone, or was not made.
     gone: Option<String>,
-    /// What the broker refused, by topic; a subscription under an empty one.
+    /// What the broker refused, by topic.
     refused: BTreeMap<String, String>,
+    /// Why it refused a subscription, if it did.
+    deaf: Option<String>,
     /// Each point's latest state, with its number among all that came, and when it came.
     states: BTreeMap<String, (u64, Value, Instant)>,
     count: u64,
@@ -69,24 +71,35 @@ impl Drop for Line {
     }
 }
 
-/// Reads what a section says of an MQTT device: its `broker` (`mqtt://host:port`); and of each point the topic of its
-/// `state` and, if it can be set, the one to `set` it; the payload's form (see [`Form`]); and for how long a state is
-/// `fresh` (until the next one, without).
+/// Reads what a section says of an MQTT device: its `broker` (`mqtt://host:port`, or `mqtts://` with whom to trust, a
+/// file, as `ca`) and, if it asks who comes, the `user` and the file with its password, `password_file`; and of each
+/// point the topic of its `state` and, if it can be set, the one to `set` it; the payload's form (see [`Form`]); and
+/// for how long a state is `fresh` (until the next one, without).
 pub fn read(section: &mut Section) -> Option<Box<dyn Driver>> {
-    let url: Option<String> = section.keys.need("broker");
-    let broker = url.and_then(|url| match url.parse::<BrokerUrl>() {
-        Ok(url) if url.tls => {
-            section.keys.problem("broker", format!("{url}: beside the gateway it is mqtt://"))
-        }
-        Ok(url) => Entry::from(url).open().map_or_else(|error| section.keys.problem("broker", error), Some),
-        Err(error) => section.keys.problem("broker", error),
-    });
+    let broker = broker(&mut section.keys);
     let mut points = BTreeMap::new();
     for (name, point) in &mut section.points {
         points.extend(Topics::read(point).map(|topics| (name.clone(), topics)));
     }
     let (name, heard) = (section.name.clone(), watch::Sender::default());
     Some(Box::new(Device { name, broker: broker?, points, heard, line: Mutex::default() }))
+}
+
+fn broker(keys: &mut Keys) -> Option<Broker> {
+    let url: Option<String> = keys.need("broker");
+    let (ca, user, token_file) = (keys.take("ca"), keys.take("user"), keys.take("password_file"));
+    let url: BrokerUrl = match url?.parse() {
+        Ok(url) => url,
+        Err(error) => return keys.problem("broker", error),
+    };
+    if url.tls && ca.is_none() {
+        return keys.problem("ca", "is missing: the file that says whom to trust");
+    }
+    if user.is_some() != token_file.is_some() {
+        return keys.problem("user", "stands with a password_file");
+    }
+    let entry = Entry { ca, user, token_file, ..Entry::from(url) };
+    entry.open().map_or_else(|error| keys.problem("broker", error), Some)
 }
 
 impl Topics {
@@ -185,7 +198,7 @@ impl Device {
             }
             Some((_, _, at)) => unreachable(format!("it has said nothing for {} s", at.elapsed().as_secs())),
             None => {
-                let error = heard.refused.get("")?;
+                let error = heard.deaf.as_ref()?;
                 unreachable(format!("{} refuses what is subscribed to: {error}", self.broker.url()))
             }
         }
@@ -226,13 +239,11 @@ async fn listen(
     while let Some(event) = events.recv().await {
         heard.send_modify(|heard| match event {
             LinkEvent::Connected => {
-                (heard.connected, heard.gone, heard.refused) = (true, None, BTreeMap::new());
+                (heard.connected, heard.gone, heard.deaf) = (true, None, None);
             }
             LinkEvent::Disconnected { error } => (heard.connected, heard.gone) = (false, Some(error)),
-            LinkEvent::Refused { topic, error } if topic.contains('/') => {
-                _ = heard.refused.insert(topic, error)
-            }
-            LinkEvent::Refused { error, .. } => _ = heard.refused.insert(String::new(), error),
+            LinkEvent::Refused { topic, error } => _ = heard.refused.insert(topic, error),
+            LinkEvent::SubscriptionRefused { error } => heard.deaf = Some(error),
             LinkEvent::Foreign { topic, payload } => heard.take(&points, &topic, &payload),
             LinkEvent::Message(_) | LinkEvent::Malformed { .. } => {}
         });
