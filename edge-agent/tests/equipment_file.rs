@@ -198,3 +198,40 @@ fn every_wrong_key_of_every_driver_is_named_at_once() {
         ]
     );
 }
+
+#[test]
+fn a_point_that_can_be_set_lies_within_what_its_register_holds() {
+    let problems = |ty: &str| {
+        let text = format!(
+            "[device.a]\ndriver = \"modbus\"\naddress = \"h\"\n[device.a.point.p]\nregister = \"holding\"\n\
+             address = 0\n{ty}\n"
+        );
+        Devices::parse("equipment.toml", &text).err().map(|error| error.problems).unwrap_or_default()
+    };
+    let set = |rest: &str| problems(&format!("access = \"rw\"\n{rest}"));
+    assert_eq!(set("type = \"integer\"\nmin = 0\nmax = 65535"), [""; 0]);
+    assert_eq!(set("type = \"number\"\nmin = -50\nmax = 50\ndata = \"i16\"\nscale = 0.1"), [""; 0]);
+    assert_eq!(
+        set("type = \"integer\"\nmin = -50\nmax = 65536"),
+        [
+            "device.a.point.p.min: the register cannot hold -50",
+            "device.a.point.p.max: the register cannot hold 65536"
+        ]
+    );
+    assert_eq!(
+        set("type = \"integer\"\nmin = 0\nmax = 25\nscale = 10"),
+        ["device.a.point.p.max: the register cannot hold 25"]
+    );
+    assert_eq!(
+        set("type = \"number\"\nmax = 1e300\ndata = \"f32\""),
+        [
+            "device.a.point.p.min: is missing: no register holds every number",
+            "device.a.point.p.max: the register cannot hold 1e+300"
+        ]
+    );
+    assert_eq!(
+        problems("type = \"integer\"\nmin = -50"),
+        [""; 0],
+        "what is only read is checked when it is read"
+    );
+}

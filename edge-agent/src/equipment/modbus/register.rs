@@ -89,8 +89,12 @@ impl Register {
         }
         let (ty, table, address) = (point?.ty.clone(), table?, address?);
         let register = Self { table, address, data, little: little.unwrap_or(false), scale, offset, ty };
-        if let Some(what) = register.misfit() {
-            keys.problem::<()>("type", what);
+        match register.misfit() {
+            Some(what) => _ = keys.problem::<()>("type", what),
+            None if access == Some(Access::ReadWrite) => {
+                register.beyond().for_each(|(key, what)| _ = keys.problem::<()>(key, what));
+            }
+            None => {}
         }
         Some(register)
     }
@@ -112,6 +116,25 @@ impl Register {
             }
             _ => Some("a register holds no text"),
         }
+    }
+
+    /// The ends of what a point may be set to that the register cannot hold.
+    fn beyond(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let ends = match self.ty {
+            Type::Integer { min, max } => {
+                [Some(min).filter(|min| *min != i64::MIN), Some(max).filter(|max| *max != i64::MAX)]
+                    .map(|end| Some(end.map(Value::Integer)))
+            }
+            Type::Number { min, max } => [min, max].map(|end| Some(end.map(Value::Number))),
+            _ => [None, None],
+        };
+        let beyond = |(key, end): (_, Option<Value>)| match end {
+            None => Some((key, "is missing: no register holds every number".to_owned())),
+            Some(end) => {
+                self.setting(&end).is_none().then(|| (key, format!("the register cannot hold {end}")))
+            }
+        };
+        ["min", "max"].into_iter().zip(ends).filter_map(move |(key, end)| beyond((key, end?)))
     }
 
     /// What asks for it.
@@ -142,7 +165,8 @@ impl Register {
         }
     }
 
-    /// What sets it to a value; none if it cannot hold that.
+    /// What sets it to a value; none if it cannot hold that. A number becomes the nearest that it holds, a whole number
+    /// stays what it is.
     pub fn setting(&self, value: &Value) -> Option<Request<'static>> {
         if let (Table::Coil, Value::Bool(bit)) = (self.table, value) {
             return Some(Request::WriteSingleCoil(self.address, *bit));
@@ -153,6 +177,9 @@ impl Register {
             _ => (value.as_f64()? - self.offset) / self.scale,
         };
         let bits = self.data.bits(number)?;
+        if matches!(self.ty, Type::Integer { .. }) && self.typed(self.data.number(bits)) != *value {
+            return None;
+        }
         let (high, low) = ((bits >> 16) as u16, bits as u16);
         Some(match (self.data.words(), self.little) {
             (1, _) => Request::WriteSingleRegister(self.address, low),
@@ -273,6 +300,13 @@ mod tests {
             assert!(register(number(), data, false, 1.0, 0.0).setting(&Value::Number(beyond)).is_none());
         }
         assert!(register(number(), Data::F32, false, 1.0, 0.0).setting(&Value::Number(1e300)).is_none());
+    }
+
+    #[test]
+    fn a_whole_number_that_would_become_another_is_not_sent() {
+        let tens = register(Type::Integer { min: 0, max: 90 }, Data::U16, false, 10.0, 0.0);
+        assert_eq!(there_and_back(&tens, &Value::Integer(20)), (vec![2], Value::Integer(20)));
+        assert!(tens.setting(&Value::Integer(21)).is_none());
     }
 
     #[test]
