@@ -177,6 +177,28 @@ fn what_an_app_sets_is_journaled_before_the_device_sees_it_and_confirmed_after()
 }
 
 #[test]
+fn a_full_disk_keeps_no_app_from_setting_a_point_and_what_is_set_then_leaves_no_record() {
+    let mut world = world();
+    let records = |world: &World| {
+        let of_writes = |body: &Body| matches!(body, Body::Write { .. } | Body::Written { .. });
+        oracle::records(world, "e1", Lane::Event).filter(|record| of_writes(&record.body)).count()
+    };
+    world.tell("e1", Input::Storage { error: Some("no space left".into()) });
+    set(&mut world, 1, &room(), false);
+    assert_eq!((world.edge("e1").writes, records(&world)), (1, 0));
+    let (app, point) = ("north".parse().unwrap(), room());
+    let now = world.now();
+    let World { edges, broker, .. } = &mut world;
+    let edge = edges.values_mut().next().unwrap();
+    edge.give(Input::Write { write: 2, app, point, value: Value::Integer(21) }, broker, now);
+    edge.give(Input::Storage { error: None }, broker, now);
+    world.settle();
+    assert_eq!((world.edge("e1").writes, records(&world)), (2, 0), "no outcome without a beginning");
+    set(&mut world, 3, &room(), false);
+    assert_eq!(records(&world), 2);
+}
+
+#[test]
 fn a_refusal_to_be_set_is_over_when_the_device_was_set_and_not_when_it_was_read() {
     let mut world = world();
     set(&mut world, 1, &room(), true);

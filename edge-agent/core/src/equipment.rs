@@ -1,5 +1,6 @@
-//! Equipment: what an app sets is journaled before the device sees it, and confirmed after. A device that does not
-//! answer well is a fault, which is over by itself once the device has answered well for a while.
+//! Equipment: what an app sets is journaled before the device sees it, and confirmed after, as long as the disk takes
+//! anything: a full one stops no app. A device that does not answer well is a fault, which is over by itself once the
+//! device has answered well for a while.
 //!
 //! ```text
 //!  ill ──▶ open ──▶ probed every PROBE_MS ──▶ well for WELL_MS ──▶ closed
@@ -79,22 +80,21 @@ struct Restless {
 /// A point that is being set.
 #[derive(Debug)]
 struct Write {
-    /// The number of its record.
-    record: u64,
+    /// The number of its record; none if the disk took none.
+    record: Option<u64>,
     app: AppId,
     point: PointId,
     began_ms: u64,
 }
 
 impl Core {
-    /// An app wants to set a point: that is journaled, then done.
+    /// An app wants to set a point: that is journaled, then done. While the disk takes nothing it is done all the same.
     pub(crate) fn write(&mut self, write: u64, app: AppId, point: PointId, value: Value) {
-        let mut record = 0;
-        if !self.storage_full {
+        let record = (!self.storage_full).then(|| {
             let service = self.service_running(&app);
             let body = Body::Write { app: app.clone(), point: point.clone(), value, service };
-            record = self.record(Lane::Event, body).seq;
-        }
+            self.record(Lane::Event, body).seq
+        });
         let began_ms = self.now.mono_ms;
         self.equipment.writes.insert(write, Write { record, app, point, began_ms });
         self.effect(Effect::Write(write));
@@ -105,7 +105,7 @@ impl Core {
         let Some(Write { record, app, point, began_ms }) = self.equipment.writes.remove(&write) else {
             return;
         };
-        if !self.storage_full {
+        if let Some(record) = record.filter(|_| !self.storage_full) {
             let error = result.as_ref().err().map(|failure| failure.message.clone());
             let elapsed_ms = self.now.mono_ms - began_ms.min(self.now.mono_ms);
             let body = Body::Written { write: record, point: point.clone(), error, elapsed_ms };
