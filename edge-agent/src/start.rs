@@ -34,7 +34,12 @@ pub const JOURNAL_BYTES_WITHOUT_DISK: u64 = 1024 * 1024;
 pub const MEMORY_BYTES_WITHOUT_DISK: u64 = 16 * 1024 * 1024;
 
 /// What this program can do at most: every part that it was built with.
-pub const BUILT: Profile = Profile { disk: cfg!(feature = "disk"), ..edge_core::BUILT };
+pub const BUILT: Profile = Profile {
+    scripts: cfg!(feature = "scripts"),
+    reliability: cfg!(feature = "reliability"),
+    disk: cfg!(feature = "disk"),
+    memory_bytes_max: None,
+};
 
 /// Inputs that wait for the driver.
 const INPUTS_MAX: usize = 4096;

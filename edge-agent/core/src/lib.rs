@@ -43,4 +43,3 @@ pub use effect::{Code, Effect, Persist, Send, Step};
 pub use equipment::{FLAP_MS, ILL_MAX, PROBE_MS as EQUIPMENT_PROBE_MS, REFUSAL_MS, WELL_MS, WELL_MS_MAX};
 pub use input::{Config, Failure, Health, Input, ScriptFiles};
 pub use journal::{HISTORY_RECORDS, PROBE_MS, RESEND_MS, WINDOW_MAX};
-pub use profile::BUILT;

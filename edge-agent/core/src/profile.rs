@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::desired::Work;
 use flotilla_schemas::fault::{How, Kind, kind};
-use flotilla_schemas::report::Profile;
 use flotilla_schemas::{AppId, FaultId, ServiceId};
 
 use crate::core::Core;
@@ -22,14 +21,6 @@ pub(crate) const NO_SCRIPTS: &str =
 pub(crate) fn is_unfit(kind: &Kind) -> bool {
     [kind::RUNTIME, kind::TOO_LARGE].contains(&kind.as_str())
 }
-
-/// What this program can do at most: every part that it was built with.
-pub const BUILT: Profile = Profile {
-    scripts: cfg!(feature = "scripts"),
-    reliability: cfg!(feature = "reliability"),
-    disk: true,
-    memory_bytes_max: None,
-};
 
 impl Core {
     /// Whether faults are opened, answered and treated here, rather than recorded alone.
