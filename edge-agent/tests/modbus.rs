@@ -1,7 +1,4 @@
 //! The Modbus driver against pymodbus's server: what it costs, and what each answer of a device is to an app.
-//!
-//! Needs a Python that has pymodbus: `FLOTILLA_PYMODBUS` names it, or `python3` is it. Without one the test fails where
-//! `CI` is set, and says elsewhere that it was skipped.
 
 #![cfg(feature = "modbus")]
 #![allow(
@@ -12,53 +9,21 @@
     reason = "a test fails by it"
 )]
 
-use std::io::{BufRead, BufReader};
+#[path = "../../tests/modbus/server.rs"]
+mod server;
+
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edge_agent::equipment::{Devices, Equipment};
 use edge_core::{Health, Input};
 use flotilla_schemas::{AppId, Value};
+use server::Server;
 use tokio::sync::mpsc;
 
 const ROUNDS: usize = 200;
-
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn server(port: u16) -> Option<Server> {
-    let python = std::env::var_os("FLOTILLA_PYMODBUS").unwrap_or("python3".into());
-    let has = Command::new(&python).args(["-c", "import pymodbus.simulator"]).stderr(Stdio::null()).status();
-    if !has.is_ok_and(|status| status.success()) {
-        let text = "needs pymodbus: python3 -m venv DIR && DIR/bin/pip install -r tests/modbus/requirements.txt, \
-                    then FLOTILLA_PYMODBUS=DIR/bin/python3";
-        assert!(std::env::var_os("CI").is_none(), "{text}");
-        eprintln!("skipped: {text}");
-        return None;
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/modbus/server.py");
-    let mut command = Command::new(python);
-    command
-        .arg(script)
-        .arg(port.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next().unwrap().unwrap(), "ready");
-    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    Some(Server(child))
-}
 
 /// The sample's devices at this port, with a point beyond what they have.
 fn equipment(port: u16) -> (Arc<Equipment>, mpsc::Receiver<Input>) {
@@ -100,7 +65,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_set_is_read_back_and_an_answer_that_holds_is_not_asked_for_again() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let Some(server) = server(port) else { return };
+    let Some(server) = Server::start(port) else { return };
     let (equipment, mut told) = equipment(port);
     let read = async |device: &str, point: &str| equipment.read(&app("meter"), device, point).await;
     for (point, value) in [
@@ -139,7 +104,7 @@ async fn what_is_set_is_read_back_and_an_answer_that_holds_is_not_asked_for_agai
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operators_word_and_a_devices_answer_are_told_apart() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let Some(_server) = server(port) else { return };
+    let Some(_server) = Server::start(port) else { return };
     let (equipment, mut told) = equipment(port);
     let error = equipment.read(&app("other"), "meter", "energy").await.unwrap_err();
     assert_eq!((error.code(), error.kind()), ("refused", None));

@@ -1,70 +1,14 @@
 //! An app that reads and sets a device over Modbus TCP, as real processes; the device is pymodbus's server.
-//!
-//! Needs a Python that has pymodbus: `FLOTILLA_PYMODBUS` names it, or `python3` is it. Without one the test fails where
-//! `CI` is set, and says elsewhere that it was skipped.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by it")]
 
 mod lab;
-
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+#[path = "../../../tests/modbus/server.rs"]
+mod server;
 
 use lab::{Lab, free_port, samples};
 use serde_json::Value;
-
-/// The server as a process; it ends with this.
-struct Server {
-    child: Child,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("FLOTILLA_PYMODBUS").map_or("python3".into(), PathBuf::from);
-    let has = Command::new(&python).args(["-c", "import pymodbus.simulator"]).stderr(Stdio::null()).status();
-    if has.is_ok_and(|status| status.success()) {
-        return Some(python);
-    }
-    let text = "needs pymodbus: python3 -m venv DIR && DIR/bin/pip install -r tests/modbus/requirements.txt, then \
-                FLOTILLA_PYMODBUS=DIR/bin/python3";
-    assert!(std::env::var_os("CI").is_none(), "{text}");
-    eprintln!("skipped: {text}");
-    None
-}
-
-impl Server {
-    fn start(python: &Path, port: u16) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/modbus/server.py");
-        let mut command = Command::new(python);
-        command.arg(script).arg(port.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), "ready");
-        let said: Arc<Mutex<Vec<String>>> = Arc::default();
-        let heard = said.clone();
-        std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| heard.lock().unwrap().push(line))
-        });
-        Self { child, said }
-    }
-
-    fn behave(&mut self, how: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{how}").unwrap();
-    }
-
-    fn said(&self, line: &str) -> bool {
-        self.said.lock().unwrap().iter().any(|said| said == line)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use server::Server;
 
 /// The bodies of this type among the records that the center has of the edge, with their times.
 fn bodies(lab: &Lab, ty: &str) -> Vec<(i64, Value)> {
@@ -111,14 +55,13 @@ fn falls_ill_and_recovers(lab: &Lab, kind: &str, points: &[&str], mend: impl FnO
 
 #[test]
 fn an_app_reads_and_sets_a_modbus_device_and_each_way_it_fails_is_a_fault_of_its_own_kind() {
-    let Some(python) = python() else { return };
     let port = free_port();
+    let Some(server) = Server::start(port) else { return };
     let folder = tempfile::tempdir().unwrap();
     let equipment = folder.path().join("equipment.toml");
     let sample = std::fs::read_to_string(samples().join("equipment/modbus.toml")).unwrap();
     std::fs::write(&equipment, sample.replace("192.0.2.10:502", &format!("127.0.0.1:{port}"))).unwrap();
     let mut lab = Lab::new(equipment);
-    let server = Server::start(&python, port);
     for part in ["broker", "center", "edge"] {
         lab.start(part);
     }
@@ -148,9 +91,7 @@ fn an_app_reads_and_sets_a_modbus_device_and_each_way_it_fails_is_a_fault_of_its
     drop(server);
     let any = ["aircon/power", "aircon/setpoint", "aircon/wind", "aircon/room"];
     let mut server = None;
-    falls_ill_and_recovers(&lab, "equipment.unreachable", &any, || {
-        server = Some(Server::start(&python, port));
-    });
+    falls_ill_and_recovers(&lab, "equipment.unreachable", &any, || server = Server::start(port));
     let mut server = server.unwrap();
     for (how, kind, point) in [
         ("beyond", "equipment.range", "aircon/room"),
