@@ -139,6 +139,7 @@ fn no_bytes_end_the_agent() {
         .for_each(|bytes| read(&String::from_utf8_lossy(bytes)));
 }
 
+#[cfg(feature = "modbus")]
 #[test]
 fn every_wrong_key_of_every_driver_is_named_at_once() {
     let text = r#"
@@ -199,6 +200,7 @@ fn every_wrong_key_of_every_driver_is_named_at_once() {
     );
 }
 
+#[cfg(feature = "modbus")]
 #[test]
 fn a_point_that_can_be_set_lies_within_what_its_register_holds() {
     let problems = |ty: &str| {
