@@ -150,24 +150,25 @@ pub fn script(
     files: &ScriptFiles<'_>,
     apps: &BTreeMap<AppId, Release>,
 ) -> Result<BTreeMap<EventsId, BTreeSet<AppId>>, Vec<ScriptError>> {
-    let mut proof = Proof { apps, errors: Vec::new(), named: BTreeMap::new() };
+    let mut inspection = Inspection { apps, errors: Vec::new(), named: BTreeMap::new() };
     if !(1..=EVENT_LISTS_MAX).contains(&files.events.len()) {
-        proof.errors.push(ScriptError::EventLists(files.events.len()));
+        inspection.errors.push(ScriptError::EventLists(files.events.len()));
     }
-    let script = proof.told(Script::parse(files.text.name, files.text.bytes, files.definition));
+    let script = inspection.told(Script::parse(files.text.name, files.text.bytes, files.definition));
     for (events, file) in &files.events {
-        proof.list(events, *file, files.definition, script.as_ref());
+        inspection.list(events, *file, files.definition, script.as_ref());
     }
-    if proof.errors.is_empty() { Ok(proof.named) } else { Err(proof.errors) }
+    if inspection.errors.is_empty() { Ok(inspection.named) } else { Err(inspection.errors) }
 }
 
-struct Proof<'a> {
+/// What was found of a script so far.
+struct Inspection<'a> {
     apps: &'a BTreeMap<AppId, Release>,
     errors: Vec<ScriptError>,
     named: BTreeMap<EventsId, BTreeSet<AppId>>,
 }
 
-impl Proof<'_> {
+impl Inspection<'_> {
     fn told<T>(&mut self, result: Result<T, Diagnostics>) -> Option<T> {
         let tell = |Diagnostics(all): Diagnostics| self.errors.extend(all.into_iter().map(ScriptError::Text));
         result.map_err(tell).ok()
@@ -184,11 +185,11 @@ impl Proof<'_> {
             let plan = script.plan(&list).map_err(|(PlanError::Unmapped(all) | PlanError::Invalid(all))| all);
             self.told(plan);
         }
-        self.calls(events, &list);
+        self.published(events, &list);
         self.named.insert(events.clone(), list.apps());
     }
 
-    fn calls(&mut self, events: &EventsId, list: &EventList) {
+    fn published(&mut self, events: &EventsId, list: &EventList) {
         for app in list.apps().into_iter().filter(|app| !self.apps.contains_key(app)) {
             self.errors.push(ScriptError::Unpublished { events: events.clone(), app });
         }
