@@ -4,6 +4,7 @@
 //! Nothing runs here but the proof of a script's whole [`range`](range::prove). All that is wrong is told, not just
 //! the first.
 
+pub mod callers;
 pub mod range;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -54,6 +54,9 @@ pub struct Publish {
     /// and ten times the time that were seen, at least a second. Without it they are 4 MiB and a second
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
+    /// Publish it even if published scripts call what it cannot do; what runs them fails until they are published anew
+    #[arg(long)]
+    pub force: bool,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -96,7 +99,7 @@ fn run_publish(publish: &Publish) -> Result<(), PublishError> {
     progress("signed", format!("with the key {}", key.id()));
     let files: Vec<&[u8]> = std::iter::once(&wasm).chain(machine.values()).map(Vec::as_slice).collect();
     publish::upload(&client, &files)?;
-    let published = client.publish("apps", &signed)?;
+    let published = client.publish(if publish.force { "apps?force=true" } else { "apps" }, &signed)?;
     Ok(publish::published(&what, &published, publish.json)?)
 }
 

@@ -180,6 +180,7 @@ mod tests {
             "script generate --definition d.dtd --cover --out dir --root r --seed 7 --within 2m --include ent",
             "script generate --definition d.dtd --random 10 --out dir --force --json",
             "app publish dir --key k",
+            "app publish dir --key k --force",
             "app publish dir --key k --target aarch64-linux --target x86_64-linux",
             "app list",
             "app show aircon",

@@ -11,13 +11,14 @@ use flotilla_sandbox::prove::{Budget, Settings};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::proof::{PROOF_BYTES_MAX, Proof};
 use flotilla_schemas::release::{Release, ScriptRelease};
-use flotilla_schemas::{AppId, Artifact, EventsId, Signed};
-use flotilla_script::{Definition, Diagnostics};
+use flotilla_schemas::{AppId, Artifact, EventsId, ScriptId, Signed};
+use flotilla_script::{Definition, Diagnostics, EventList};
 
 use super::Api;
-use super::answer::{Body, Problem};
+use super::answer::{Asked, Body, Problem};
 use super::decisions::decide;
-use super::types::Published;
+use super::types::{AppQuery, Published};
+use crate::prove::callers::{self, Broken};
 use crate::prove::range::{self, Offered, RangeError};
 use crate::prove::{self, File, ScriptFiles};
 use crate::shelf::Shelf;
@@ -31,17 +32,24 @@ const TURN_TIME: Duration = Duration::from_secs(110);
 
 pub(super) async fn app(
     State(api): State<Api>,
+    Asked(AppQuery { force }): Asked<AppQuery>,
     Body(signed): Body<Signed<Release>>,
 ) -> Result<Json<Published>, Problem> {
     let release =
         signed.open(&api.publishers).map_err(|error| unfit(format!("publish the release: {error}")))?;
+    let (apps, scripts) = api.desk.look(|core| (core.releases(), core.script_releases())).await?;
     let (shelf, sandbox) = (api.shelf.clone(), api.sandbox.clone());
     let prove = move || {
         let artifacts = std::iter::once(&release.wasm).chain(release.machine.values());
         let uploads = uploads(&shelf, artifacts)?;
         let wasm = uploads.first().map(Vec::as_slice).unwrap_or_default();
         let what = format!("prove {} {}", release.app(), release.manifest.version);
-        prove::app(&release, wasm, sandbox.inspect(wasm)).map_err(|errors| all(&what, &errors))
+        prove::app(&release, wasm, sandbox.inspect(wasm)).map_err(|errors| all(&what, &errors))?;
+        let broken = callers::broken(&release, &apps, &event_lists(&shelf, scripts));
+        match broken.is_empty() || apps.get(release.app()) == Some(&release) {
+            true => Ok(()),
+            false => still_called(&release, &broken, force),
+        }
     };
     api.heavy.take().await.run(prove).await?;
     decide(&api, Request::PublishApp(signed), published).await
@@ -58,6 +66,32 @@ pub(super) async fn script(
     let turn = api.proving.take_within(TURN_TIME).await?;
     let apps = turn.run(move || prove_script(&shelf, &release, &releases, &countermeasures)).await?;
     decide(&api, Request::PublishScript { release: signed, apps }, published).await
+}
+
+/// The event lists of these scripts, as far as they are on disk.
+fn event_lists(shelf: &Shelf, scripts: BTreeMap<ScriptId, ScriptRelease>) -> Vec<(ScriptId, EventList)> {
+    let lists = |(script, release): (ScriptId, ScriptRelease)| {
+        let bytes = release.events.into_values().filter_map(|artifact| shelf.get_signed(&artifact).ok());
+        let lists = bytes.filter_map(|bytes| EventList::parse("events.json", &bytes).ok());
+        lists.map(|list| (script.clone(), list)).collect::<Vec<_>>()
+    };
+    scripts.into_iter().flat_map(lists).collect()
+}
+
+/// Refuses a release that breaks published scripts, or warns of it.
+fn still_called(release: &Release, broken: &[Broken], force: bool) -> Result<(), Problem> {
+    let (app, version) = (release.app(), release.manifest.version);
+    let details: Vec<String> = broken.iter().map(ToString::to_string).collect();
+    if force {
+        tracing::warn!(%app, %version, broken = details.join("; "), "scripts call what the app cannot do");
+        return Ok(());
+    }
+    let error = format!(
+        "publish {app} {version}: published scripts call what it cannot do; publish a release that still can, \
+         then the scripts without it, then this one; or this one with --force, and they fail until they are \
+         published anew"
+    );
+    Err(Problem::with(StatusCode::CONFLICT, error, details))
 }
 
 /// The apps that each event list names.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `POST /v1/blobs` | the bytes | [`BlobStored`] |
 //! | `HEAD`, `GET /v1/blobs/DIGEST` | | the bytes |
-//! | `POST /v1/apps` | `Signed<Release>` | [`Published`] |
+//! | `POST /v1/apps?force=` | `Signed<Release>`, [`AppQuery`] | [`Published`] |
 //! | `GET /v1/apps`, `/v1/apps/NAME` | | `[`[`AppSummary`]`]`, [`AppDetail`] |
 //! | `POST /v1/scripts` | `Signed<ScriptRelease>` | [`Published`] |
 //! | `GET /v1/scripts`, `/v1/scripts/NAME` | | `[`[`ScriptRow`]`]`, [`ScriptDetail`] |
@@ -67,6 +67,15 @@ pub struct BlobStored {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// How an app is published.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppQuery {
+    /// Even if published scripts call what it cannot do.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Which faults.

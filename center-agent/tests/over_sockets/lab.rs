@@ -207,7 +207,12 @@ pub struct App {
 
 /// The sample meter, under any name.
 pub fn app(name: &str) -> App {
-    let wasm = std::fs::read(samples().join("apps/meter/app.wasm")).unwrap();
+    app_of("meter", name)
+}
+
+/// Any sample's component with the grants of the meter, under any name.
+pub fn app_of(sample: &str, name: &str) -> App {
+    let wasm = std::fs::read(samples().join(format!("apps/{sample}/app.wasm"))).unwrap();
     let sandbox = Sandbox::new(SandboxLimits { instances: 1 }).unwrap();
     let interface = sandbox.inspect(&wasm).unwrap();
     // What machine code holds, only an edge can try.

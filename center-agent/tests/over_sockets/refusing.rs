@@ -8,7 +8,7 @@ use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::{Artifact, Digest, Signed};
 use serde_json::{Value, json};
 
-use crate::lab::{Api, App, Edge, Lab, app, key, publisher, script, until};
+use crate::lab::{Api, App, Edge, Lab, app, app_of, key, publisher, script, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_heard_without_the_token() {
@@ -147,6 +147,28 @@ async fn a_script_is_published_only_when_every_list_can_be_carried_out() {
         "{error:?}"
     );
     assert!(api.publish_script("meter").unwrap().new);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_keeps_what_published_scripts_call_unless_it_is_forced() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    api.publish_app("meter").unwrap();
+    api.publish_script("meter").unwrap();
+    let App { mut release, wasm, machine } = app_of("faulty", "meter");
+    release.manifest.version = "1.1.0".parse().unwrap();
+    release.manifest.grants.device_write = release.manifest.grants.device_read.clone();
+    release.manifest.grants.kv = true;
+    api.upload(&wasm);
+    api.upload(&machine);
+    let signed = Signed::new(&release, &publisher()).unwrap();
+    let (status, error) = api.post::<Published>("apps", &signed).unwrap_err();
+    assert!(status == 409 && error.error.contains("the scripts without it, then this one"), "{error:?}");
+    let broken = "script meter, event list meter, start energy: call read-energy: the app exports";
+    assert!(error.details.len() == 1 && error.details[0].starts_with(broken), "{error:?}");
+    assert!(api.post::<Published>("apps?force=true", &signed).unwrap().new);
+    assert!(!api.post::<Published>("apps", &signed).unwrap().new, "it is there already");
     lab.close().await;
 }
 

@@ -36,7 +36,7 @@ use flotilla_schemas::app::{Interface, Manifest};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::proof::{End, ListProof};
 use flotilla_schemas::{AppId, Digest};
-use flotilla_script::{Budget as Size, Definition, EventList};
+use flotilla_script::{Budget as Size, Definition, EventList, Mapping};
 
 use crate::check::{Wanted, check};
 use crate::engine::{Sandbox, SandboxError, SandboxLimits, WASM_STACK_BYTES};
@@ -223,13 +223,19 @@ impl Prover {
 pub fn wanted(list: &EventList, app: &AppId) -> Vec<Wanted> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for mapping in list.operations().filter(|mapping| mapping.app == *app) {
-        let args = mapping.args.iter().map(|arg| arg.ty.clone()).collect();
-        let call = Wanted { operation: mapping.operation.clone(), args };
+        let call = Wanted::from(mapping);
         if !wanted.contains(&call) {
             wanted.push(call);
         }
     }
     wanted
+}
+
+impl From<&Mapping> for Wanted {
+    fn from(mapping: &Mapping) -> Self {
+        let args = mapping.args.iter().map(|arg| arg.ty.clone()).collect();
+        Self { operation: mapping.operation.clone(), args }
+    }
 }
 
 impl Refusal {
