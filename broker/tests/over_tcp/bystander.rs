@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use crate::PATIENCE;
 use crate::client::{Client, V4, V5};
 
 pub struct Bystander {
@@ -38,7 +40,8 @@ impl Bystander {
     /// Waits for more messages to pass, so that what was done before has had its effect.
     pub async fn goes_on(&mut self) {
         let seen = *self.count.borrow();
-        self.count.wait_for(|count| *count > seen + 5).await.expect("the bystander was served");
+        let more = self.count.wait_for(|count| *count > seen + 5);
+        timeout(PATIENCE, more).await.expect("in time").expect("the bystander was served");
     }
 
     pub async fn finish(mut self) {

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::PATIENCE;
 
 /// MQTT 3.1.1 and MQTT 5 on the wire.
 pub const V4: u8 = 4;
@@ -111,13 +114,16 @@ impl Client {
 
     /// Tries until the broker is no longer too busy.
     pub async fn connect_when_there_is_room(address: SocketAddr, id: &str) -> Self {
-        loop {
-            let (client, connack) = Self::try_connect(address, Connect::new(V5, id)).await;
-            match connack[1] {
-                0 => return client,
-                code => assert_eq!(code, 0x89),
+        let trying = async {
+            loop {
+                let (client, connack) = Self::try_connect(address, Connect::new(V5, id)).await;
+                match connack[1] {
+                    0 => return client,
+                    code => assert_eq!(code, 0x89),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, trying).await.expect("room in time")
     }
 
     /// Whether the other side still listens is found out by reading.
@@ -127,6 +133,10 @@ impl Client {
 
     /// The next packet, or nothing when the connection was closed.
     pub async fn packet(&mut self) -> Option<Packet> {
+        timeout(PATIENCE, self.read()).await.expect("a packet, or the end, in time")
+    }
+
+    async fn read(&mut self) -> Option<Packet> {
         let first = self.stream.read_u8().await.ok()?;
         let mut length = 0;
         for i in 0.. {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use flotilla_broker::Limits;
+use tokio::time::timeout;
 
 use crate::client::{Client, Connect, V4, V5};
-use crate::serve;
+use crate::{PATIENCE, serve};
 
 const AVAIL: &str = "fleet/v1/edge/e1/avail";
 
@@ -164,13 +165,16 @@ async fn beyond_the_connections_of_an_address_one_is_closed_at_once_until_anothe
     let mut second = Client::open(served.address, V5).await;
     assert_eq!(second.packet().await, None);
     drop(first);
-    loop {
-        let mut next = Client::open(served.address, V5).await;
-        next.send(&Connect::new(V5, "x").bytes()).await;
-        if next.packet().await.is_some() {
-            return;
+    let trying = async {
+        loop {
+            let mut next = Client::open(served.address, V5).await;
+            next.send(&Connect::new(V5, "x").bytes()).await;
+            if next.packet().await.is_some() {
+                return;
+            }
         }
-    }
+    };
+    timeout(PATIENCE, trying).await.expect("room in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use flotilla_broker::Limits;
 use flotilla_broker::meters::Dropped;
 
 use crate::client::{Client, Connect, Received, V4, V5};
-use crate::{Served, serve};
+use crate::{Served, serve, until};
 
 const WANT: &str = "fleet/v1/edge/e1/want";
 const AVAIL: &str = "fleet/v1/edge/e1/avail";
@@ -29,9 +29,7 @@ async fn edge(served: &Served) -> Client {
 
 /// Waits until so many clients are connected: the end of a connection is noticed in its own time.
 async fn connected(served: &Served, count: u64) {
-    while served.running.meters().connections.get() != count {
-        tokio::task::yield_now().await;
-    }
+    until(|| served.running.meters().connections.get() == count).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,9 +106,7 @@ async fn a_session_ends_when_its_time_is_over_or_its_client_says_so() {
         reader.subscribe(WANT, 1).await;
         reader.send(goodbye).await;
         drop(reader);
-        while meters.sessions.get() > 0 || meters.subscriptions.get() > 0 {
-            tokio::task::yield_now().await;
-        }
+        until(|| meters.sessions.get() == 0 && meters.subscriptions.get() == 0).await;
     }
     // A session that had no end cannot be given one at the end.
     let mut reader = Client::connect(served.address, V5, "center-c1").await;
@@ -133,9 +129,7 @@ async fn what_waits_for_a_client_that_is_away_is_bounded_and_what_is_dropped_is_
         edge.publish(WANT, &[i], false, &[]).await;
     }
     let meters = served.running.meters();
-    while meters.dropped(Dropped::QueueFullQos1).get() < 3 {
-        tokio::task::yield_now().await;
-    }
+    until(|| meters.dropped(Dropped::QueueFullQos1).get() >= 3).await;
     assert_eq!(meters.dropped(Dropped::QueueFullQos0).get(), 4);
     let (mut reader, connack) = Client::connect_with(served.address, lasting("center-c1", 99)).await;
     assert!(present(&connack));
@@ -229,9 +223,7 @@ async fn a_router_that_is_killed_is_replaced_and_no_message_is_lost() {
             served.running.kill_router();
         }
         assert_eq!(edge.publish(WANT, &[i], i == 99, &[]).await, Some(0));
-        while deaths.get() < (u64::from(i) + 5) / 10 && i % 10 == 9 {
-            tokio::task::yield_now().await;
-        }
+        until(|| deaths.get() >= (u64::from(i) + 5) / 10 || i % 10 != 9).await;
     }
     for i in 0..100 {
         assert_eq!(reader.received().await.payload, [i]);

@@ -25,9 +25,14 @@ mod websocket;
 mod who;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use flotilla_broker::{Broker, Config, Limits, Running};
 use tempfile::TempDir;
+use tokio::time::timeout;
+
+/// What takes longer than this will not happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A broker in a folder of its own, on a port of its own.
 pub(crate) struct Served {
@@ -44,6 +49,16 @@ pub(crate) async fn serve_in(folder: TempDir, limits: Limits) -> Served {
     let running = Broker::start(config(&folder, limits)).await.unwrap();
     let address = running.local_addrs()[0];
     Served { running, address, folder }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("in time");
 }
 
 pub(crate) fn config(folder: &TempDir, limits: Limits) -> Config {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use flotilla_broker::Limits;
 
 use crate::client::{Client, V4, V5};
-use crate::serve;
+use crate::{serve, until};
 
 const EDGES: u8 = 20;
 const MESSAGES: u32 = 300;
@@ -46,9 +46,7 @@ async fn a_router_that_dies_or_is_spent_under_load_costs_a_pause_and_nothing_els
         if u64::from(count) % (u64::from(all) / DEATHS) == 0 {
             let before = replaced();
             served.running.kill_router();
-            while replaced() == before {
-                tokio::task::yield_now().await;
-            }
+            until(|| replaced() != before).await;
         }
         let received = reader.received().await;
         let edge = received.topic.split('/').nth(3).and_then(|edge| edge[1..].parse::<usize>().ok()).unwrap();

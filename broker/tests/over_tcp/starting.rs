@@ -1,9 +1,10 @@
 //! What keeps a broker from starting, and what it says then.
 
 use flotilla_broker::{Broker, Config, Limits, StartError};
+use tokio::time::timeout;
 
 use crate::client::{Client, V5};
-use crate::{config, serve};
+use crate::{PATIENCE, config, serve};
 
 async fn error(config: Config) -> StartError {
     match Broker::start(config).await {
@@ -69,7 +70,6 @@ async fn a_broker_that_is_dropped_ends_its_sessions_and_lets_go_of_its_folder() 
     let mut client = Client::connect(served.address, V5, "x").await;
     drop(served.running);
     assert_eq!(client.closed().await, Some(0x8b));
-    while Broker::start(config(&served.folder, Limits::default())).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    let starting = async { while Broker::start(config(&served.folder, Limits::default())).await.is_err() {} };
+    timeout(PATIENCE, starting).await.expect("the folder in time");
 }
