@@ -22,11 +22,11 @@ const PACKET_BYTES_MAX: usize = 1_000;
 /// A packet of the list below, and what is done to it: bytes replaced, and so many cut off its end.
 type Change = (u8, Vec<(u8, u8)>, Option<u8>);
 
-fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
 }
 
-fn packet(first: u8, body: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn packet(first: u8, body: &[&[u8]]) -> Vec<u8> {
     let body = body.concat();
     [&[first, body.len() as u8], body.as_slice()].concat()
 }

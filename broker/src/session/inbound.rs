@@ -34,7 +34,9 @@ impl Session {
         match packet {
             Incoming::Publish(publish) => self.publish(publish),
             Incoming::PubAck(pkid) => {
-                self.kept.window.release(pkid);
+                if self.kept.window.release(pkid) {
+                    self.stalled = None;
+                }
                 Ok(())
             }
             Incoming::Subscribe(subscribe, identifier) => self.subscribe(subscribe, identifier),

@@ -13,6 +13,8 @@ mod input;
 mod kept;
 mod outbound;
 mod output;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::convert::Infallible;
@@ -85,7 +87,8 @@ pub(crate) struct Session {
     /// The topics that the client gave numbers to.
     aliases: Vec<Bytes>,
     heard: Instant,
-    /// Since when something waits that the client does not take.
+    /// Since when the client has taken nothing of what waits: no byte while the output is full, no acknowledgement
+    /// given while the window is.
     stalled: Option<Instant>,
 }
 
@@ -173,6 +176,10 @@ impl Session {
         let was_full = self.output.is_full();
         if let Poll::Ready(written) = self.output.poll_write(Pin::new(stream), cx) {
             self.broker.meters.bytes_out.add(written.map_err(Close::Lost)? as u64);
+            if was_full {
+                self.stalled = None;
+                self.note_stall();
+            }
         }
         let room = was_full && !self.output.is_full();
         if room || (!self.kept.backlog.is_empty() && self.takes()) || self.acks.poll_ready(cx).is_ready() {
@@ -194,15 +201,17 @@ impl Session {
         Poll::Pending
     }
 
-    /// Ready when more has come, or may be read again.
+    /// Ready when more has come, or may be read again. While nothing is read nobody is silent.
     fn poll_input<S>(&mut self, cx: &mut Context<'_>, stream: &mut S) -> Poll<Result<(), Close>>
     where
         S: AsyncRead + Unpin,
     {
         if !self.has_room() {
+            self.heard = Instant::now();
             return Poll::Pending;
         }
         if self.held || !self.broker.router.flow.has_room() {
+            self.heard = Instant::now();
             return self.broker.router.flow.poll_room(cx, &mut self.asked_room).map(Ok);
         }
         poll_read(stream, &mut self.input, cx).map(|read| {

@@ -68,13 +68,14 @@ impl Window {
         Some(self.last)
     }
 
-    /// Frees an id; one that is not in use is no matter, as the client may repeat itself.
-    pub(crate) fn release(&mut self, pkid: u16) {
-        let Some((_, delivery)) = self.unacked.remove(&pkid) else { return };
+    /// Frees an id; false if it is not in use, which is no matter, as the client may repeat itself.
+    pub(crate) fn release(&mut self, pkid: u16) -> bool {
+        let Some((_, delivery)) = self.unacked.remove(&pkid) else { return false };
         self.bytes -= delivery.message.size_bytes();
         if !self.again.is_empty() {
             self.again.retain(|other| *other != pkid);
         }
+        true
     }
 
     /// Takes out what came through a shared subscription.

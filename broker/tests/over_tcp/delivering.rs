@@ -252,6 +252,22 @@ async fn a_reader_that_takes_nothing_is_closed_and_nobody_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_acknowledges_one_after_the_other_is_not_closed_however_long_more_waits() {
+    let served = serve(Limits { stall_wait: Duration::from_millis(300), ..Limits::default() }).await;
+    let asking = Connect { properties: vec![33, 0, 1], ..Connect::new(V5, "center-c1") };
+    let (mut reader, _) = Client::connect_with(served.address, asking).await;
+    reader.subscribe(WANT, 1).await;
+    let mut edge = Client::connect(served.address, V5, "edge-e1").await;
+    for i in 0..200 {
+        edge.publish(WANT, &[i], false, &[]).await;
+    }
+    for i in 0..200 {
+        assert_eq!(reader.received().await.payload, [i]);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_at_qos_1_is_closed_when_messages_for_it_are_lost_and_not_left_in_the_dark() {
     let served = serve(Limits { queue_messages: 500, ..Limits::default() }).await;
     let asking = Connect { properties: vec![33, 0, 1], ..Connect::new(V5, "center-c1") };
