@@ -125,7 +125,7 @@ impl Registry {
         sessions.connected += 1;
         self.note(&sessions);
         let ended = ended.into_iter().chain(evicted).collect();
-        Ok(Ok(Claim { registry: Arc::clone(self), client_id, inbox, resumed, ended }))
+        Ok(Ok(Claim { registry: Arc::clone(self), client_id, inbox, resumed, kept: None, ended }))
     }
 
     /// Looks at a session whose client is away, if it is still the same absence.
@@ -229,26 +229,28 @@ pub(crate) struct Claim {
     pub(crate) inbox: Arc<Inbox>,
     /// What the client left when it was last here, if it goes on with it.
     pub(crate) resumed: Option<Kept>,
+    /// What it leaves for the next time.
+    kept: Option<Kept>,
     /// Sessions that are over: the client's own former one, or that of someone who had to make room.
     pub(crate) ended: Vec<Kept>,
 }
 
 impl Claim {
     /// Gives the client id up but keeps the session for when it comes back.
-    pub(crate) fn keep(self, kept: Kept) {
-        let mut sessions = lock(&self.registry.sessions);
-        if let Some(seat) = sessions.by_client.get_mut(&self.client_id) {
-            seat.by = By::Kept(Box::new(kept));
-        }
+    pub(crate) fn keep(mut self, kept: Kept) {
+        self.kept = Some(kept);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.inbox.detach();
+        // All at once: whoever comes next takes the same inbox over.
         let mut sessions = lock(&self.registry.sessions);
-        if let Some(Seat { by: By::Client(_), .. }) = sessions.by_client.get(&self.client_id) {
-            sessions.by_client.remove(&self.client_id);
+        self.inbox.detach();
+        let seat = sessions.by_client.remove(&self.client_id);
+        if let (Some(seat), Some(kept)) = (seat, self.kept.take()) {
+            let seat = Seat { by: By::Kept(Box::new(kept)), ..seat };
+            sessions.by_client.insert(Arc::clone(&self.client_id), seat);
         }
         sessions.connected -= 1;
         self.registry.note(&sessions);
@@ -347,6 +349,27 @@ mod tests {
         assert_eq!(third.ended.iter().map(|kept| kept.absence).collect::<Vec<_>>(), [7]);
         let _fourth = registry.claim("fourth", false, 4, &user("fourth")).await.unwrap();
         assert!(registry.claim("fifth", false, 5, &user("fifth")).await.is_err(), "all are connected");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_comes_back_while_its_former_connection_ends_has_the_session_to_itself() {
+        let registry = registry(10, 10);
+        let coming_and_going = (0..4).map(|_| {
+            let registry = Arc::clone(&registry);
+            tokio::spawn(async move {
+                for absence in 0..5_000 {
+                    let claim = registry.claim("a", false, 1, &user("a")).await.unwrap();
+                    tokio::task::yield_now().await;
+                    assert!(claim.inbox.load().is_some(), "it is attached");
+                    keep(claim, absence);
+                }
+            })
+        });
+        for client in coming_and_going.collect::<Vec<_>>() {
+            client.await.unwrap();
+        }
+        let sessions = lock(&registry.sessions);
+        assert_eq!((sessions.by_client.len(), sessions.connected), (1, 0));
     }
 
     #[tokio::test]
