@@ -130,16 +130,9 @@ impl Session {
         Box::pin(self.end(close, claim, stream)).await;
     }
 
-    /// Goes on where the client left, as far as it still may.
+    /// Goes on where the client left. A session's name holds its user's role and id, so what it may is the same.
     fn resume(&mut self, mut former: Kept) {
         former.window.resume(self.admission.deliveries);
-        former.subscriptions.retain(|filter| {
-            let may = self.admission.user.subject.may_subscribe(filter);
-            if !may {
-                self.broker.subscribers.unsubscribe(filter, &former.inbox);
-            }
-            may
-        });
         self.kept = former;
         self.resumed = true;
     }

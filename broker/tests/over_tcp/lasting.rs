@@ -136,6 +136,21 @@ async fn what_waits_for_a_client_that_is_away_is_bounded_and_what_is_dropped_is_
     assert_eq!(payloads(&reader.received_so_far().await), [4, 5, 6, 7, 8]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_subscription_outlives_the_connection_of_an_edge() {
+    let served = serve(Limits::default()).await;
+    let ack = "fleet/v1/to/e1/ack";
+    let (mut edge, _) = Client::connect_with(served.address, lasting("edge-e1", 99)).await;
+    assert_eq!(edge.subscribe(&format!("$share/g/{ack}"), 1).await, 1);
+    drop(edge);
+    connected(&served, 0).await;
+    let (mut edge, connack) = Client::connect_with(served.address, lasting("edge-e1", 99)).await;
+    assert!(present(&connack));
+    let mut center = Client::connect(served.address, V5, "center-c1").await;
+    center.publish(ack, b"x", false, &[]).await;
+    assert_eq!(edge.received().await.payload, b"x");
+}
+
 fn with_will(delay_s: u8, expiry_s: u8) -> Connect {
     let will = Some((AVAIL.as_bytes().to_vec(), b"offline".to_vec(), 1, false));
     Connect { will, will_properties: vec![24, 0, 0, 0, delay_s], ..lasting("edge-e1", expiry_s) }
