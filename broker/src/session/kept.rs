@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::outbound::Backlog;
@@ -27,6 +28,8 @@ pub(crate) struct Kept {
     pub(super) backlog: VecDeque<Backlog>,
     /// A will that waits for its delay.
     pub(super) will: Option<Will>,
+    /// Does in time what is due while the client is away.
+    pub(super) watch: Option<Watch>,
     /// Numbers the times that clients were away, in their order.
     pub absence: u64,
 }
@@ -39,6 +42,7 @@ impl Kept {
             window: Window::new(deliveries),
             backlog: VecDeque::new(),
             will: None,
+            watch: None,
             absence: 0,
         }
     }
@@ -75,7 +79,7 @@ impl Kept {
     }
 
     /// Does in time what is due while the client is away.
-    pub(super) fn watch(&self, broker: &Arc<Broker>, client_id: &str, expiry_s: u32) {
+    pub(super) fn watch(&mut self, broker: &Arc<Broker>, client_id: &str, expiry_s: u32) {
         let now = Instant::now();
         let expiry = Duration::from_secs(expiry_s.into());
         let will_at = self.will.as_ref().map(|will| now + will.delay.min(expiry));
@@ -83,8 +87,19 @@ impl Kept {
         if will_at.is_some() || ends_at.is_some() {
             // A session that is kept keeps no broker.
             let (broker, client_id) = (Arc::downgrade(broker), client_id.to_owned());
-            tokio::spawn(watch(broker, client_id, self.absence, will_at, ends_at));
+            let watching = tokio::spawn(watch(broker, client_id, self.absence, will_at, ends_at));
+            self.watch = Some(Watch(watching.abort_handle()));
         }
+    }
+}
+
+/// A task that ends with this.
+#[derive(Debug)]
+pub(super) struct Watch(AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -133,6 +133,7 @@ impl Session {
     /// Goes on where the client left. A session's name holds its user's role and id, so what it may is the same.
     fn resume(&mut self, mut former: Kept) {
         former.window.resume(self.admission.deliveries);
+        former.watch = None;
         self.kept = former;
         self.resumed = true;
     }

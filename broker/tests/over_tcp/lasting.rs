@@ -137,6 +137,19 @@ async fn what_waits_for_a_client_that_is_away_is_bounded_and_what_is_dropped_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_absence_that_is_over_leaves_nothing_behind_that_waits_for_its_end() {
+    let served = serve(Limits::default()).await;
+    let ages = Connect { properties: vec![17, 0xff, 0xff, 0xff, 0xfe], ..lasting("center-c1", 0) };
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..20 {
+        drop(Client::connect_with(served.address, ages.clone()).await);
+        connected(&served, 0).await;
+    }
+    until(|| tasks() <= before + 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shared_subscription_outlives_the_connection_of_an_edge() {
     let served = serve(Limits::default()).await;
     let ack = "fleet/v1/to/e1/ack";

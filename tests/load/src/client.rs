@@ -31,14 +31,22 @@ impl Client {
     /// # Errors
     /// The connection, or what the CONNACK says.
     pub async fn connect(address: SocketAddr, id: &str) -> io::Result<Self> {
-        timeout(PATIENCE, Self::connect_patiently(address, id)).await?
+        Self::resume(address, id, 0).await
     }
 
-    async fn connect_patiently(address: SocketAddr, id: &str) -> io::Result<Self> {
+    /// The same with a session that outlives the connection by so many seconds, and goes on if there is one.
+    ///
+    /// # Errors
+    /// The connection, or what the CONNACK says.
+    pub async fn resume(address: SocketAddr, id: &str, expiry_s: u32) -> io::Result<Self> {
+        timeout(PATIENCE, Self::connect_patiently(address, id, expiry_s)).await?
+    }
+
+    async fn connect_patiently(address: SocketAddr, id: &str, expiry_s: u32) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let mut client = Self { stream, reader: Reader::default() };
-        client.send(&wire::connect(id)).await?;
+        client.send(&wire::connect(id, expiry_s)).await?;
         match client.answer(2).await?.get(1) {
             Some(0) => Ok(client),
             code => Err(Error::other(format!("{id} was refused: {code:02x?}"))),

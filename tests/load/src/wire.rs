@@ -88,10 +88,12 @@ fn length(bytes: &[u8]) -> usize {
     bytes.iter().rev().fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f))
 }
 
-/// A CONNECT with a clean start and ten minutes to be silent.
-pub fn connect(id: &str) -> Vec<u8> {
+/// A CONNECT with ten minutes to be silent, for a session that outlives the connection; with an expiry of 0 it is a new
+/// one that does not.
+pub fn connect(id: &str, expiry_s: u32) -> Vec<u8> {
     let mut body = text("MQTT");
-    body.extend([5, 2, 2, 88, 0]);
+    body.extend([5, u8::from(expiry_s == 0) << 1, 2, 88, 5, 17]);
+    body.extend(expiry_s.to_be_bytes());
     body.extend(text(id));
     packet(0x10, &body)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
 use super::center::{ANSWER_EVERY, LANES};
-use super::{Tally, number_in, roams};
+use super::{ROAMER_EVERY, Tally, number_in, roams};
 use crate::client::{Client, PATIENCE};
 use crate::wire;
 
@@ -20,6 +20,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const PAYLOAD_BYTES: usize = 256;
 /// How long an edge that comes and goes is there at a time.
 const STAY_MS: Range<u64> = 2_000..18_000;
+/// Seconds that a session lasts beyond its connection, if it does.
+const EXPIRY_S: u32 = 3_600;
 
 pub struct Edge {
     number: usize,
@@ -70,7 +72,9 @@ impl Edge {
                 0 => client.reset(),
                 _ => client.send(&wire::DISCONNECT).await?,
             }
-            client = Client::connect(address, &format!("edge-e{}", self.number)).await?;
+            // The session of every other one goes on.
+            let expiry_s = if self.number.is_multiple_of(2 * ROAMER_EVERY) { EXPIRY_S } else { 0 };
+            client = Client::resume(address, &format!("edge-e{}", self.number), expiry_s).await?;
             client.subscribe(&filter(self.number), 1).await?;
             self.tally.reconnected.fetch_add(1, Relaxed);
         }

@@ -1,5 +1,6 @@
 //! Ten thousand edges for some minutes: each publishes once a second and is answered now and then by a center, some come
-//! and go at random. Nothing may be lost in either direction for those that stay, and the broker's memory is to be flat.
+//! and go at random, half of these with sessions that go on. Nothing may be lost in either direction for those that
+//! stay, and the broker's memory is to be flat.
 //!
 //! What is published carries a number that rises by one, and so do the answers: the center notices a gap of an edge
 //! that stays, the edge notices one in its answers, and both must have come to the last at the end.
