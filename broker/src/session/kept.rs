@@ -129,7 +129,8 @@ async fn watch(
 /// It was checked when the client connected.
 pub(super) fn publish_will(broker: &Broker, will: Will) {
     broker.meters.messages_in.add(1);
-    if broker.publish(will.message).is_err() {
+    if broker.publish(will.message.clone()).is_err() {
         tracing::warn!("a will was published but not retained: there is no room");
+        broker.router.flow.publish(will.message);
     }
 }

@@ -94,6 +94,15 @@ async fn a_will_is_published_unless_the_client_says_goodbye() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_will_that_there_is_no_room_to_retain_is_published() {
+    let served = serve(Limits { retained_count: 0, ..Limits::default() }).await;
+    let mut watcher = Client::connect(served.address, V5, "dashboard").await;
+    watcher.subscribe(AVAIL, 1).await;
+    drop(Client::connect_with(served.address, with_will(V5)).await);
+    assert_eq!(watcher.received().await.payload, b"offline");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_takeover_tells_the_former_and_publishes_its_will_before_the_new_one_speaks() {
     let served = serve(Limits::default()).await;
     let mut watcher = Client::connect(served.address, V5, "dashboard").await;
