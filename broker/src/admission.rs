@@ -144,7 +144,7 @@ impl Admission {
         let IncomingConnect { version, connect, properties, will, .. } = connect;
         let asked = properties.as_ref();
         if let Some(method) = asked.and_then(|asked| asked.authentication_method.clone()) {
-            return Err(Refusal::Method(method));
+            return Err(Refusal::Method(method.chars().take(80).collect()));
         }
         let deliveries = asked.and_then(|asked| asked.receive_maximum).unwrap_or(u16::MAX);
         let packet_bytes = asked.and_then(|asked| asked.max_packet_size).unwrap_or(u32::MAX);

@@ -35,6 +35,8 @@ pub struct Limits {
     /// How long a client may take nothing of what waits for it, neither reading nor acknowledging, before it is
     /// closed as a slow reader.
     pub stall_wait: Duration,
+    /// Length of a CONNECT; whoever announces more is closed. It may be anyone's, and its will is kept.
+    pub connect_bytes: usize,
     /// Length of a packet, its fixed header excepted; a client that announces more is closed.
     pub packet_bytes: usize,
     /// Length of a client id; a longer one is refused.
@@ -83,6 +85,7 @@ impl Default for Limits {
             connect_wait: Duration::from_secs(10),
             keep_alive_max_s: 60,
             stall_wait: Duration::from_secs(30),
+            connect_bytes: 128 << 10,
             packet_bytes: 1 << 20,
             client_id_bytes: 128,
             topic_bytes: 512,

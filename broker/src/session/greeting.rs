@@ -63,7 +63,7 @@ where
         if input.first().is_some_and(|first| *first != 0x10) {
             return Err(ReadError::Type(input.first().copied().unwrap_or_default()).into());
         }
-        if let Some(frame) = next_frame(input, broker.limits.packet_bytes)? {
+        if let Some(frame) = next_frame(input, broker.limits.connect_bytes)? {
             return Ok(Version::read_connect(frame)?);
         }
         let read = poll_fn(|cx| poll_read(stream, input, cx)).await.map_err(Close::Lost)?;

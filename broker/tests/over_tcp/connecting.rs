@@ -5,7 +5,7 @@ use std::time::Duration;
 use flotilla_broker::Limits;
 use tokio::time::timeout;
 
-use crate::client::{Client, Connect, V4, V5};
+use crate::client::{Client, Connect, V4, V5, text, user_property};
 use crate::{PATIENCE, serve};
 
 const AVAIL: &str = "fleet/v1/edge/e1/avail";
@@ -55,10 +55,11 @@ async fn who_may_not_connect_is_told_why() {
         (qos2_will(V5), 0x9b),
         (qos2_will(V4), 3),
         (Connect { properties: vec![33, 0, 0], ..connect(V5, "x") }, 0x82),
-        (Connect { properties: vec![21, 0, 1, b'x'], ..connect(V5, "x") }, 0x8c),
+        (Connect { properties: [&[21][..], &text(&[b'x'; 0xffff])].concat(), ..connect(V5, "x") }, 0x8c),
     ] {
         let (mut client, connack) = Client::try_connect(served.address, refused).await;
         assert_eq!(connack[1], code);
+        assert!(connack.len() < 300, "the reason is short");
         assert_eq!(client.closed().await, None);
     }
 }
@@ -100,6 +101,21 @@ async fn a_will_that_there_is_no_room_to_retain_is_published() {
     watcher.subscribe(AVAIL, 1).await;
     drop(Client::connect_with(served.address, with_will(V5)).await);
     assert_eq!(watcher.received().await.payload, b"offline");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_that_is_too_long_is_not_read_to_its_end() {
+    let connect_wait = Duration::from_secs(3600);
+    let served = serve(Limits { connect_bytes: 1_000, connect_wait, ..Limits::default() }).await;
+    let connect = |id| {
+        let will = Some((AVAIL.as_bytes().to_vec(), vec![b'x'; 900], 1, false));
+        Connect { will, ..Connect::new(V5, id) }
+    };
+    Client::connect_with(served.address, connect("edge-e1")).await;
+    let mut client = Client::open(served.address, V5).await;
+    let long = Connect { will_properties: user_property("k", &"x".repeat(100)), ..connect("edge-e1") };
+    client.send(&long.bytes()[..10]).await;
+    assert_eq!(client.packet().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
