@@ -11,12 +11,15 @@
 //!
 //! This run passes the router as an opaque payload and lies on disk if it is retained. A copy is a reference.
 
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rumqttd::protocol::{PublishProperties, QoS};
 
 const HEAD_BYTES: usize = 27;
+/// Where the number of the publishing session is.
+const PUBLISHER: Range<usize> = 1..9;
 const FLAG_QOS1: u8 = 1;
 const FLAG_RETAIN: u8 = 2;
 const FLAG_EXPIRES: u8 = 4;
@@ -101,6 +104,13 @@ impl Message {
         Some(Self { body, topic_end, properties_end })
     }
 
+    /// Reads what an earlier broker kept, whose numbers of sessions mean nothing here.
+    pub(crate) fn open_kept(body: &[u8]) -> Option<Self> {
+        let mut body = BytesMut::from(body);
+        body.get_mut(PUBLISHER)?.fill(0);
+        Self::open(body.freeze())
+    }
+
     /// The whole run of bytes.
     pub(crate) fn body(&self) -> &Bytes {
         &self.body
@@ -133,7 +143,7 @@ impl Message {
     }
 
     pub(crate) fn publisher(&self) -> u64 {
-        self.field(1).get_u64()
+        self.field(PUBLISHER.start).get_u64()
     }
 
     /// Unix microseconds by our clock.
@@ -146,19 +156,21 @@ impl Message {
         self.body.len()
     }
 
-    /// The second, since 1970, from which on nobody gets it any more.
-    pub(crate) fn expires_s(&self) -> Option<u64> {
-        let expiry_s = u64::from(self.field(17).get_u32());
-        (self.flags() & FLAG_EXPIRES != 0).then(|| self.received_us() / 1_000_000 + expiry_s)
+    /// When nobody gets it any more, in Unix microseconds.
+    pub(crate) fn expires_us(&self) -> Option<u64> {
+        (self.flags() & FLAG_EXPIRES != 0).then(|| self.received_us().saturating_add(self.interval_us()))
     }
 
-    /// What is left of its expiry interval, in seconds; an error if nothing is.
+    /// What is left of its expiry interval, in seconds begun; an error if nothing is.
     pub(crate) fn left_s(&self, now_us: u64) -> Result<Option<u32>, Expired> {
-        let Some(expires_s) = self.expires_s() else { return Ok(None) };
-        let interval_s = u64::from(self.field(17).get_u32());
+        let Some(expires_us) = self.expires_us() else { return Ok(None) };
         // No more than at first, should the clock have been set back.
-        let left_s = expires_s.saturating_sub(now_us / 1_000_000).min(interval_s);
-        if left_s == 0 { Err(Expired) } else { Ok(u32::try_from(left_s).ok()) }
+        let left_us = expires_us.saturating_sub(now_us).min(self.interval_us());
+        if left_us == 0 { Err(Expired) } else { Ok(u32::try_from(left_us.div_ceil(1_000_000)).ok()) }
+    }
+
+    fn interval_us(&self) -> u64 {
+        u64::from(self.field(17).get_u32()) * 1_000_000
     }
 
     fn flags(&self) -> u8 {
@@ -232,6 +244,13 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_broker_kept_is_no_session_of_ours() {
+        let kept = Message::open_kept(seal(None).body()).unwrap();
+        assert_eq!((kept.publisher(), kept.topic(), kept.payload()), (0, "a/b", &b"xyz"[..]));
+        assert_eq!(Message::open_kept(&[0; 5]), None);
+    }
+
+    #[test]
     fn what_is_no_message_is_refused_at_every_length() {
         let body = seal(None).body().clone();
         let properties_end = body.len() - 3;
@@ -247,6 +266,8 @@ mod tests {
         let message = seal(Some(10));
         let came = message.received_us();
         assert_eq!(message.left_s(came + 3_000_000), Ok(Some(7)));
+        assert_eq!(message.left_s(came + 1), Ok(Some(10)), "a second that has begun counts");
+        assert_eq!(message.left_s(came + 9_999_999), Ok(Some(1)));
         assert_eq!(message.left_s(came + 10_000_000), Err(Expired));
         assert_eq!(message.left_s(came - 99_000_000), Ok(Some(10)), "a clock that was set back");
         assert_eq!(seal(Some(0)).left_s(came), Err(Expired));

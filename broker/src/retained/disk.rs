@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::message::Message;
@@ -51,7 +50,7 @@ impl Disk {
         let mut all = Vec::new();
         for row in table.iter().map_err(redb::Error::from)? {
             let (topic, record) = row.map_err(redb::Error::from)?;
-            match Message::open(Bytes::copy_from_slice(record.value())) {
+            match Message::open_kept(record.value()) {
                 Some(message) if message.topic() == topic.value() => all.push(message),
                 _ => tracing::warn!(topic = topic.value(), "a retained message on disk is unreadable"),
             }

@@ -64,7 +64,7 @@ struct State {
     own: Tree<Message>,
     count: usize,
     bytes: usize,
-    /// The second since 1970 at which a topic's message expires, if it is still the same one.
+    /// When a topic's message expires, in Unix microseconds, if it is still the same one.
     expiring: BTreeSet<(u64, String)>,
     /// Topics whose value on disk is not the tree's.
     dirty: BTreeSet<String>,
@@ -170,8 +170,8 @@ impl State {
         self.remove(message.topic());
         self.count += 1;
         self.bytes += message.size_bytes();
-        if let Some(expires_s) = message.expires_s() {
-            self.expiring.insert((expires_s, message.topic().to_owned()));
+        if let Some(expires_us) = message.expires_us() {
+            self.expiring.insert((expires_us, message.topic().to_owned()));
         }
         let topic = message.clone();
         self.tree.insert(topic.topic(), message);
@@ -181,15 +181,15 @@ impl State {
         if let Some(former) = self.tree.remove(topic) {
             self.count -= 1;
             self.bytes -= former.size_bytes();
-            if let Some(expires_s) = former.expires_s() {
-                self.expiring.remove(&(expires_s, topic.to_owned()));
+            if let Some(expires_us) = former.expires_us() {
+                self.expiring.remove(&(expires_us, topic.to_owned()));
             }
         }
     }
 
     /// Takes out what has expired.
-    fn expire(&mut self, now_s: u64) {
-        while self.expiring.first().is_some_and(|(expires_s, _)| *expires_s <= now_s) {
+    fn expire(&mut self, now_us: u64) {
+        while self.expiring.first().is_some_and(|(expires_us, _)| *expires_us <= now_us) {
             let Some((_, topic)) = self.expiring.pop_first() else { return };
             self.remove(&topic);
             self.dirty.insert(topic);
@@ -197,9 +197,9 @@ impl State {
     }
 
     /// How long until something expires.
-    fn next_expiry(&self, now_s: u64) -> Option<Duration> {
-        let (expires_s, _) = self.expiring.first()?;
-        Some(Duration::from_secs(expires_s.saturating_sub(now_s)))
+    fn next_expiry(&self, now_us: u64) -> Option<Duration> {
+        let (expires_us, _) = self.expiring.first()?;
+        Some(Duration::from_micros(expires_us.saturating_sub(now_us)))
     }
 
     fn note(&self, meters: &Meters) {
@@ -238,12 +238,12 @@ type Batch = (Vec<disk::Change>, Vec<oneshot::Sender<Result<(), Unwritten>>>, bo
 fn next_batch(shared: &Shared, failing: bool, meters: &Meters) -> Batch {
     let mut state = lock(&shared.state);
     while !state.fresh && !state.closing {
-        let now_s = now_us() / 1_000_000;
-        state.expire(now_s);
+        let now_us = now_us();
+        state.expire(now_us);
         if !state.dirty.is_empty() && !failing {
             break;
         }
-        let wait = state.next_expiry(now_s).into_iter().chain(failing.then_some(RETRY_WAIT)).min();
+        let wait = state.next_expiry(now_us).into_iter().chain(failing.then_some(RETRY_WAIT)).min();
         let Some(wait) = wait else {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;

@@ -56,6 +56,9 @@ impl Session {
                 break;
             }
             backlog.after = Some(message.topic().to_owned());
+            if backlog.options.no_local && message.publisher() == self.kept.inbox.serial {
+                continue;
+            }
             let qos = min_qos(backlog.options.qos, message.qos());
             let identifiers = backlog.options.identifier.into_iter().collect();
             self.deliver_one(&Delivery { message, qos, retain: true, identifiers, share: None })?;

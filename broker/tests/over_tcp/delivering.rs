@@ -160,6 +160,8 @@ async fn subscription_options_hold_for_each_subscription() {
     assert_eq!((got[0].retain, got[0].properties.as_slice()), (true, &[11, 77][..]));
     assert_eq!((got[1].retain, got[1].properties.as_slice()), (false, &[][..]));
     assert_eq!(edge.received_so_far().await, []);
+    edge.subscribe("fleet/v1/edge/e1/+", 0b0000_0101).await;
+    assert_eq!(edge.received_so_far().await, [], "not even what is retained");
 }
 
 #[tokio::test(flavor = "multi_thread")]
