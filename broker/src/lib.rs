@@ -1,8 +1,9 @@
 //! The embedded MQTT broker: MQTT 3.1.1 and 5, QoS 0 and 1, in front of rumqttd's router.
 //!
 //! Whatever meets a stranger or must survive is here; the router carries messages. The way of a publish: `entrance`
-//! shakes hands, `packet` reads it, `session` checks it against `topic` and `access`, `retained` keeps it, `router` brings all messages into one
-//! order, `subscribers` finds who gets it and puts it into each one's `inbox`, and their sessions write it.
+//! shakes hands, `packet` reads it, `session` checks it against `topic` and `access`, `retained` keeps it, `router`
+//! brings all messages into one order, `subscribers` finds who gets it and puts it into each one's `inbox`, and their
+//! sessions write it.
 //!
 //! Refused: QoS 2 (MQTT 5 clients are told "maximum QoS 1"; a subscription is granted 1), topic aliases towards
 //! clients, topics that are not of the protocol. Sessions outlive their connection as long as their client asks, but
