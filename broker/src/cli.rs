@@ -168,7 +168,11 @@ fn make_room_for_sockets(clients: usize) {
         tracing::warn!(%error, "more open files were asked for");
     }
     if allowed < wanted {
-        tracing::warn!(clients, files = allowed, "fewer files may be open than clients may come: see `ulimit -Hn`");
+        tracing::warn!(
+            clients,
+            files = allowed,
+            "fewer files may be open than clients may come: see `ulimit -Hn`"
+        );
     }
 }
 
