@@ -75,8 +75,8 @@ impl Coverage {
 /// Gives every item that the script shows to `take`, as often as it does.
 fn show(items: &Items, script: &Script, take: &mut impl FnMut(ItemId)) {
     let mut open: Vec<Open> = Vec::new();
-    for visit in &script.walk {
-        match visit.event.phase {
+    for visit in script.walk() {
+        match visit.phase {
             Phase::Start => {
                 let number = items.number(&visit.tag.name);
                 if let Some(parent) = open.last_mut() {
@@ -84,7 +84,7 @@ fn show(items: &Items, script: &Script, take: &mut impl FnMut(ItemId)) {
                 }
                 if let Some(element) = number.and_then(|number| items.element(number)) {
                     take(element.item);
-                    element.attributes.iter().for_each(|attribute| attribute.show(&visit.tag, take));
+                    element.attributes.iter().for_each(|attribute| attribute.show(visit.tag, take));
                 }
                 open.push(Open { number, children: Vec::new(), has_text: false });
             }
@@ -92,7 +92,7 @@ fn show(items: &Items, script: &Script, take: &mut impl FnMut(ItemId)) {
                 let Some(open) = open.last_mut() else { continue };
                 open.has_text = true;
                 let element = open.number.and_then(|number| items.element(number));
-                if let (Some(element), Some(text)) = (element, &visit.text) {
+                if let (Some(element), Some(text)) = (element, visit.text) {
                     element.show_text(text, take);
                 }
             }
@@ -131,7 +131,7 @@ impl Element {
 
 impl Attribute {
     fn show(&self, tag: &Tag, take: &mut impl FnMut(ItemId)) {
-        let found = tag.attributes.iter().find(|attribute| attribute.name == self.name);
+        let found = tag.attribute(&self.name);
         let is_written = found.is_some_and(|attribute| tag.wrote(attribute));
         let presence = if is_written { self.present } else { self.absent };
         presence.into_iter().for_each(&mut *take);

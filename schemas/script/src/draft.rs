@@ -33,11 +33,11 @@ impl Node {
     /// The script as a tree; nothing if its root is another than that of the items.
     pub fn of(script: &Script, items: &Items) -> Option<Self> {
         let mut open: Vec<Node> = Vec::new();
-        for visit in &script.walk {
-            match visit.event.phase {
-                Phase::Start => open.push(Self::begun(&visit.tag, items)?),
+        for visit in script.walk() {
+            match visit.phase {
+                Phase::Start => open.push(Self::begun(visit.tag, items)?),
                 Phase::Text => {
-                    let text = visit.text.as_deref().map(|text| Child::Text(text.into()));
+                    let text = visit.text.map(|text| Child::Text(text.into()));
                     open.last_mut()?.children.extend(text);
                 }
                 Phase::End => {

@@ -1,5 +1,7 @@
 //! Plans: what a script makes apps do, all of it known before the first operation runs.
 
+use std::sync::Arc;
+
 use flotilla_schemas::{AppId, Type, Value};
 
 use crate::diagnostic::{Diagnostics, Position, Report};
@@ -72,13 +74,13 @@ impl Script {
         let mut planner = Planner { list, report: Report::new(&self.file), unmapped: false, bytes: 0 };
         if self.root() != list.root {
             let message = format!("the root is <{}>; the event list is for <{}>", self.root(), list.root);
-            let at = self.walk.first().map_or(Position::START, |visit| visit.at);
+            let at = self.walk().next().map_or(Position::START, |visit| visit.at);
             planner.report.add(at, message);
             return planner.finish(Vec::new());
         }
-        let mut steps = Vec::with_capacity(self.walk.len());
-        for visit in &self.walk {
-            steps.extend(planner.step(visit));
+        let mut steps = Vec::new();
+        for visit in self.walk() {
+            steps.extend(planner.step(&visit));
             if planner.bytes > PLAN_BYTES_MAX {
                 planner
                     .report
@@ -99,8 +101,9 @@ struct Planner<'l> {
 
 impl Planner<'_> {
     fn step(&mut self, visit: &Visit) -> Option<Step> {
-        let Visit { event, at, .. } = visit;
-        let call = match self.list.steps.get(event) {
+        let at = visit.at;
+        let event = StepEvent { phase: visit.phase, name: Arc::clone(visit.tag.event_name()) };
+        let call = match self.list.steps.get(&event) {
             Some(Action::None) => None,
             Some(Action::Call(mapping)) => {
                 let args: Vec<Value> = mapping.args.iter().map(|arg| self.value(visit, arg)).collect();
@@ -109,20 +112,20 @@ impl Planner<'_> {
             }
             None => {
                 self.unmapped = true;
-                self.report.add(*at, format!("\"{event}\" is not in the event list {}", self.list.events));
+                self.report.add(at, format!("\"{event}\" is not in the event list {}", self.list.events));
                 return None;
             }
         };
-        Some(Step { event: event.clone(), line: at.line, col: at.col, call })
+        Some(Step { event, line: at.line, col: at.col, call })
     }
 
     /// The value of an argument. Where it has none, a diagnostic stands for it and the plan is not made.
     fn value(&mut self, visit: &Visit, arg: &Arg) -> Value {
         let (at, what, read) = match &arg.source {
             Source::Const(value) => return value.clone(),
-            Source::Text => (visit.at, "the text", visit.text.as_deref().map(|text| arg.ty.read(text))),
+            Source::Text => (visit.at, "the text", visit.text.map(|text| arg.ty.read(text))),
             Source::Attribute(name) => {
-                let attribute = visit.tag.attributes.iter().find(|attribute| *attribute.name == **name);
+                let attribute = visit.tag.attribute(name);
                 let at = attribute.map_or(visit.at, |attribute| attribute.at);
                 (at, name.as_str(), attribute.map(|attribute| arg.ty.read(&attribute.value)))
             }

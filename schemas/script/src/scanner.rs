@@ -10,13 +10,14 @@
 use std::sync::Arc;
 
 use crate::cursor::Cursor;
+use crate::definition::STEP_EVENT;
 use crate::diagnostic::{Position, Problem, Report, fail};
 use crate::limit::{ATTRIBUTES_MAX, DEPTH_MAX, ELEMENTS_MAX};
 use crate::literal::{Kind, attribute_value, comment, declaration, instruction, reference};
 use crate::text::is_white;
 
 /// What a script consists of, in document order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Event {
     /// A start tag, or an empty-element tag, which an [`Event::End`] at the same place follows.
     Start(Tag),
@@ -29,7 +30,7 @@ pub(crate) enum Event {
 }
 
 /// A start tag.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tag {
     pub name: Arc<str>,
     pub attributes: Vec<Attribute>,
@@ -37,6 +38,16 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
+    /// This attribute, if the tag has it.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|attribute| *attribute.name == *name)
+    }
+
+    /// The name of its step events, in a script that is valid.
+    pub fn event_name(&self) -> &Arc<str> {
+        self.attribute(STEP_EVENT).map_or(&self.name, |attribute| &attribute.value)
+    }
+
     /// Whether the attribute, which is one of this tag's, stands in the script: one that is supplied has its tag's
     /// place.
     pub fn wrote(&self, attribute: &Attribute) -> bool {
@@ -45,7 +56,7 @@ impl Tag {
 }
 
 /// An attribute as it was written, or as the definition supplies it, then at its tag's place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Attribute {
     pub name: Arc<str>,
     pub value: Arc<str>,
@@ -53,7 +64,7 @@ pub(crate) struct Attribute {
 }
 
 /// The text between two tags.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Text {
     pub text: String,
     /// The first character that is not white space, or else the first.

@@ -1,32 +1,30 @@
 //! Scripts: what their definition allows, as a walk.
 
-use std::sync::Arc;
-
 use crate::definition::Definition;
 use crate::diagnostic::{Diagnostics, Position, Report};
 use crate::limit::SCRIPT_BYTES_MAX;
 use crate::scanner::{Event, Tag, scan};
-use crate::step_event::{Phase, StepEvent};
+use crate::step_event::Phase;
 use crate::text::decode_xml;
 use crate::tree::compare;
 use crate::validator::validate;
 
-/// A script that its definition allows: its step events in document order.
+/// A script that its definition allows.
 #[derive(Debug, Clone)]
 pub struct Script {
     pub(crate) file: String,
-    pub(crate) walk: Vec<Visit>,
+    events: Vec<Event>,
 }
 
 /// One step event of a walk, with what an operation's arguments can be taken from.
-#[derive(Debug, Clone)]
-pub(crate) struct Visit {
-    pub event: StepEvent,
+#[derive(Debug)]
+pub(crate) struct Visit<'s> {
+    pub phase: Phase,
     pub at: Position,
     /// The element, with the attributes that the definition supplies.
-    pub tag: Arc<Tag>,
+    pub tag: &'s Tag,
     /// The text, if this is one.
-    pub text: Option<String>,
+    pub text: Option<&'s str>,
 }
 
 impl Script {
@@ -54,39 +52,31 @@ impl Script {
                 report.problem(problem);
             }
         }
-        report.finish()?;
-        Ok(Self { file: file.to_owned(), walk: walk(events, definition) })
+        report.finish().map(|()| Self { file: file.to_owned(), events })
     }
 
     /// The name of the root element.
     pub fn root(&self) -> &str {
-        self.walk.first().map_or("", |visit| &visit.tag.name)
+        self.walk().next().map_or("", |visit| &visit.tag.name)
     }
-}
 
-/// The step events of a valid script. White space between elements is none.
-fn walk(events: Vec<Event>, definition: &Definition) -> Vec<Visit> {
-    let mut walk = Vec::with_capacity(events.len());
-    let mut open: Vec<(Arc<Tag>, Arc<str>)> = Vec::new();
-    for event in events {
-        let (phase, at, text) = match event {
-            Event::Start(tag) => {
-                let at = tag.at;
-                let name =
-                    definition.element(&tag.name).map_or(&*tag.name, |element| element.event_name(&tag.name));
-                let name = name.into();
-                open.push((Arc::new(tag), name));
-                (Phase::Start, at, None)
-            }
-            Event::Text(text) if !text.is_white => (Phase::Text, text.at, Some(text.text)),
-            Event::Text(_) | Event::Aside(_) => continue,
-            Event::End(at) => (Phase::End, at, None),
-        };
-        let innermost = if phase == Phase::End { open.pop() } else { open.last().cloned() };
-        let visit = |(tag, name)| Visit { event: StepEvent { phase, name }, at, tag, text };
-        walk.extend(innermost.map(visit));
+    /// The step events in document order. White space between elements is none.
+    pub(crate) fn walk(&self) -> impl Iterator<Item = Visit<'_>> {
+        let mut open: Vec<&Tag> = Vec::new();
+        self.events.iter().filter_map(move |event| {
+            let (phase, at, text) = match event {
+                Event::Start(tag) => {
+                    open.push(tag);
+                    (Phase::Start, tag.at, None)
+                }
+                Event::Text(text) if !text.is_white => (Phase::Text, text.at, Some(&*text.text)),
+                Event::Text(_) | Event::Aside(_) => return None,
+                Event::End(at) => (Phase::End, *at, None),
+            };
+            let tag = if phase == Phase::End { open.pop() } else { open.last().copied() };
+            tag.map(|tag| Visit { phase, at, tag, text })
+        })
     }
-    walk
 }
 
 #[cfg(test)]
