@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::diagnostic::{Position, Problem, fail};
 use crate::limit::NAME_BYTES_MAX;
-use crate::text::{is_name, is_name_char, is_name_start, is_white};
+use crate::text::{is_name_char, is_name_start, is_white};
 
 /// The one prefix that needs no declaration (Namespaces in XML 1.0, 3).
 const XML_PREFIX: &str = "xml:";
@@ -98,7 +98,11 @@ impl Cursor {
 
     /// Passes everything up to this literal and the literal too; nothing if there is no such literal.
     pub fn take_through(&mut self, literal: &str) -> Option<&str> {
-        let bytes = self.rest().find(literal)?;
+        // A search for one character is several times as fast.
+        let rest = self.rest();
+        let first = literal.chars().next()?;
+        let mut found = rest.match_indices(first).map(|(at, _)| at);
+        let bytes = found.find(|at| rest.get(*at..).is_some_and(|rest| rest.starts_with(literal)))?;
         self.pass(bytes + literal.len()).get(..bytes)
     }
 
@@ -127,9 +131,12 @@ impl Cursor {
     pub fn attribute_name(&mut self, what: &str) -> Result<&str, Problem> {
         let at = self.at();
         let name = self.any_name(what)?;
-        match name.strip_prefix(XML_PREFIX).unwrap_or(name) {
-            local if is_name(local) && !local.contains(':') => Ok(name),
-            _ => fail(at, format!("`{name}`: a `:` in a name is not supported, except in `xml:` attributes")),
+        let local = name.strip_prefix(XML_PREFIX).unwrap_or(name);
+        match local.starts_with(is_name_start) && !local.contains(':') {
+            true => Ok(name),
+            false => {
+                fail(at, format!("`{name}`: a `:` in a name is not supported, except in `xml:` attributes"))
+            }
         }
     }
 

@@ -59,15 +59,8 @@ impl Position {
 
     /// The place behind this text.
     pub fn behind(self, text: &str) -> Self {
-        let newlines = text.bytes().filter(|byte| *byte == b'\n').count();
-        let (start, last) = match text.rsplit_once('\n') {
-            Some((_, last)) => (Self::START.col, last),
-            None => (self.col, text),
-        };
         // Every character has one byte that does not continue another.
-        let cols = last.bytes().filter(|byte| byte & 0xc0 != 0x80).count();
-        let more = |n: u32, count: usize| n.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        Self { line: more(self.line, newlines), col: more(start, cols) }
+        text.bytes().filter(|byte| byte & 0xc0 != 0x80).fold(self, |at, byte| at.after(byte.into()))
     }
 
     /// The place at this byte of the text; within a character, that behind it.

@@ -48,11 +48,15 @@ pub(crate) fn quote(cursor: &mut Cursor) -> Result<char, Problem> {
     }
 }
 
-/// Passes an attribute's value with its quotes; literal white space becomes spaces.
-pub(crate) fn attribute_value(cursor: &mut Cursor, report: &mut Report) -> Result<String, Problem> {
+/// Passes an attribute's value with its quotes and leaves it in `value`; literal white space becomes spaces.
+pub(crate) fn attribute_value(
+    cursor: &mut Cursor,
+    report: &mut Report,
+    value: &mut String,
+) -> Result<(), Problem> {
     let start = cursor.at();
     let quote = quote(cursor)?;
-    let mut value = String::new();
+    value.clear();
     loop {
         match cursor.peek() {
             None => return fail(start, "this value is never closed"),
@@ -63,13 +67,13 @@ pub(crate) fn attribute_value(cursor: &mut Cursor, report: &mut Report) -> Resul
             },
             Some(c) if c == quote => {
                 cursor.bump();
-                return Ok(value);
+                return Ok(());
             }
             Some(c) if is_white(c) => {
                 cursor.bump();
                 value.push(' ');
             }
-            Some(_) => value += cursor.take_while(|c| c != quote && !is_white(c) && !matches!(c, '<' | '&')),
+            Some(_) => *value += cursor.take_while(|c| c != quote && !is_white(c) && !matches!(c, '<' | '&')),
         }
     }
 }

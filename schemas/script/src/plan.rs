@@ -1,5 +1,6 @@
 //! Plans: what a script makes apps do, all of it known before the first operation runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flotilla_schemas::{AppId, Type, Value};
@@ -8,7 +9,7 @@ use crate::diagnostic::{Diagnostics, Position, Report};
 use crate::event_list::{Action, Arg, EventList, Source};
 use crate::limit::PLAN_BYTES_MAX;
 use crate::script::{Script, Visit};
-use crate::step_event::StepEvent;
+use crate::step_event::{Phase, StepEvent};
 
 /// One step event of a script and what it does.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,14 +72,15 @@ impl Script {
     /// assert_eq!(steps[1].call.as_ref().unwrap().operation, "set-temperature");
     /// ```
     pub fn plan(&self, list: &EventList) -> Result<Vec<Step>, PlanError> {
-        let mut planner = Planner { list, report: Report::new(&self.file), unmapped: false, bytes: 0 };
+        let report = Report::new(&self.file);
+        let mut planner = Planner { list, actions: BTreeMap::new(), report, unmapped: false, bytes: 0 };
         if self.root() != list.root {
             let message = format!("the root is <{}>; the event list is for <{}>", self.root(), list.root);
             let at = self.walk().next().map_or(Position::START, |visit| visit.at);
             planner.report.add(at, message);
             return planner.finish(Vec::new());
         }
-        let mut steps = Vec::new();
+        let mut steps = Vec::with_capacity(self.events.len());
         for visit in self.walk() {
             steps.extend(planner.step(&visit));
             if planner.bytes > PLAN_BYTES_MAX {
@@ -94,6 +96,9 @@ impl Script {
 
 struct Planner<'l> {
     list: &'l EventList,
+    /// The step events so far and what the list says of them, by phase and where the script keeps the tag's name:
+    /// it has few names, and each often.
+    actions: BTreeMap<(Phase, *const u8), (StepEvent, Option<&'l Action>)>,
     report: Report,
     unmapped: bool,
     bytes: usize,
@@ -102,8 +107,14 @@ struct Planner<'l> {
 impl Planner<'_> {
     fn step(&mut self, visit: &Visit) -> Option<Step> {
         let at = visit.at;
-        let event = StepEvent { phase: visit.phase, name: Arc::clone(visit.tag.event_name()) };
-        let call = match self.list.steps.get(&event) {
+        let (event, action) =
+            self.actions.entry((visit.phase, visit.tag.name.as_ptr())).or_insert_with(|| {
+                let event = StepEvent { phase: visit.phase, name: Arc::clone(visit.tag.event_name()) };
+                let action = self.list.steps.get(&event);
+                (event, action)
+            });
+        let event = event.clone();
+        let call = match action {
             Some(Action::None) => None,
             Some(Action::Call(mapping)) => {
                 let args: Vec<Value> = mapping.args.iter().map(|arg| self.value(visit, arg)).collect();

@@ -7,6 +7,7 @@
 //! What it leaves behind: in a scan without errors start and end tags pair up, there is one root, and two texts are
 //! never neighbours.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::cursor::Cursor;
@@ -66,6 +67,7 @@ pub(crate) struct Attribute {
 /// The text between two tags.
 #[derive(Debug, Clone)]
 pub(crate) struct Text {
+    /// Nothing if it is white space and nothing else.
     pub text: String,
     /// The first character that is not white space, or else the first.
     pub at: Position,
@@ -78,8 +80,16 @@ pub(crate) struct Text {
 /// The events of the script, up to the error that stopped the scan, if one did.
 pub(crate) fn scan(text: &str, report: &mut Report) -> Vec<Event> {
     let cursor = Cursor::new(text);
-    let mut scanner =
-        Scanner { cursor, report, events: Vec::new(), run: None, open: Vec::new(), elements: 0 };
+    let mut scanner = Scanner {
+        cursor,
+        report,
+        events: Vec::new(),
+        names: BTreeSet::new(),
+        value: String::new(),
+        run: None,
+        open: Vec::new(),
+        elements: 0,
+    };
     if let Err(problem) = scanner.document() {
         scanner.report.problem(problem);
     }
@@ -90,6 +100,10 @@ struct Scanner<'r> {
     cursor: Cursor,
     report: &'r mut Report,
     events: Vec<Event>,
+    /// Every name that was read, once: a script has few of them.
+    names: BTreeSet<Arc<str>>,
+    /// The value that is being read.
+    value: String,
     /// The text since the last tag; comments between do not part it.
     run: Option<Text>,
     open: Vec<(Arc<str>, Position)>,
@@ -140,7 +154,10 @@ impl Scanner<'_> {
 
     fn content(&mut self) -> Result<(), Problem> {
         let at = self.cursor.at();
-        if self.cursor.looks_at("</") {
+        if !self.cursor.looks_at("<") {
+            self.text();
+            Ok(())
+        } else if self.cursor.looks_at("</") {
             self.end_tag()
         } else if self.cursor.looks_at("<!--") {
             self.events.push(Event::Aside(at));
@@ -152,18 +169,15 @@ impl Scanner<'_> {
             instruction(&mut self.cursor)
         } else if self.cursor.looks_at("<!") {
             fail(at, "a declaration is not allowed within a script")
-        } else if self.cursor.looks_at("<") {
-            self.start_tag()
         } else {
-            self.text();
-            Ok(())
+            self.start_tag()
         }
     }
 
     fn start_tag(&mut self) -> Result<(), Problem> {
         let at = self.cursor.at();
         self.cursor.expect("<")?;
-        let name: Arc<str> = self.cursor.name("the name of an element")?.into();
+        let name = known(&mut self.names, self.cursor.name("the name of an element")?);
         let attributes = self.attributes(&name)?;
         let is_empty = self.cursor.eat("/");
         self.cursor.expect(">")?;
@@ -194,17 +208,17 @@ impl Scanner<'_> {
             if !parted {
                 return fail(at, format!("expected white space or `>`, found {}", self.cursor.found()));
             }
-            let name: Arc<str> = self.cursor.attribute_name("an attribute or `>`")?.into();
+            let name = known(&mut self.names, self.cursor.attribute_name("an attribute or `>`")?);
             self.cursor.white();
             self.cursor.expect("=")?;
             self.cursor.white();
-            let value = attribute_value(&mut self.cursor, self.report)?;
+            attribute_value(&mut self.cursor, self.report, &mut self.value)?;
             if attributes.iter().any(|other| other.name == name) {
                 self.report.add(at, format!("{name} of <{element}> is given twice"));
             } else if attributes.len() >= ATTRIBUTES_MAX {
                 return fail(at, format!("<{element}> has more than {ATTRIBUTES_MAX} attributes"));
             } else {
-                attributes.push(Attribute { name, value: value.into(), at });
+                attributes.push(Attribute { name, value: self.value.as_str().into(), at });
             }
         }
     }
@@ -212,17 +226,17 @@ impl Scanner<'_> {
     fn end_tag(&mut self) -> Result<(), Problem> {
         let at = self.cursor.at();
         self.cursor.expect("</")?;
-        let name = self.cursor.name("the name of an element")?.to_owned();
+        let name = known(&mut self.names, self.cursor.name("the name of an element")?);
         self.cursor.white();
         self.cursor.expect(">")?;
-        if let Some((open, start)) = self.open.last().filter(|(open, _)| **open != *name) {
+        if let Some((open, start)) = self.open.last().filter(|(open, _)| *open != name) {
             let Position { line, col } = start;
             self.report
                 .add(at, format!("</{name}> does not close <{open}>, which was opened at {line}:{col}"));
         }
         self.end_run();
         // A tag that closes an outer element closes what is open within it; one that closes nothing is misspelt.
-        let outer = self.open.iter().rposition(|(open, _)| **open == *name);
+        let outer = self.open.iter().rposition(|(open, _)| *open == name);
         let closed = outer.unwrap_or(self.open.len().saturating_sub(1));
         self.events.extend(self.open.drain(closed..).map(|_| Event::End(at)));
         Ok(())
@@ -262,8 +276,22 @@ impl Scanner<'_> {
     }
 
     fn end_run(&mut self) {
-        self.events.extend(self.run.take().map(Event::Text));
+        let Some(mut text) = self.run.take() else { return };
+        if text.is_white {
+            text.text = String::new();
+        }
+        self.events.push(Event::Text(text));
     }
+}
+
+/// The name as it was first read.
+fn known(names: &mut BTreeSet<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.get(name) {
+        return Arc::clone(known);
+    }
+    let name: Arc<str> = name.into();
+    names.insert(Arc::clone(&name));
+    name
 }
 
 /// The run, which begins here if it has not begun.
@@ -311,7 +339,7 @@ mod tests {
         let (events, errors) =
             read("<?xml version='1.0'?>\n<a b = '1'\n  c=\"2\">\n  hé <b/>\n</a >\n<!-- end -->");
         assert_eq!(errors, "");
-        assert_eq!(events, "<a b=1@4 c=2@3>@2:1 \"\\n  hé \"@4:3 <b>@4:6 end@4:6 \"\\n\"@4:10 end@5:1");
+        assert_eq!(events, "<a b=1@4 c=2@3>@2:1 \"\\n  hé \"@4:3 <b>@4:6 end@4:6 \"\"@4:10 end@5:1");
     }
 
     #[test]
@@ -399,7 +427,7 @@ mod tests {
             "s:3:1: nothing but comments may follow the root element",
         ];
         assert_eq!(errors.lines().collect::<Vec<_>>(), expected);
-        assert_eq!(events, "<a>@1:1 \"\\n\"@1:4 <b c=@4>@2:1 end@2:22 end@2:22");
+        assert_eq!(events, "<a>@1:1 \"\"@1:4 <b c=@4>@2:1 end@2:22 end@2:22");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::validator::validate;
 #[derive(Debug, Clone)]
 pub struct Script {
     pub(crate) file: String,
-    events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
 }
 
 /// One step event of a walk, with what an operation's arguments can be taken from.

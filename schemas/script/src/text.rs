@@ -30,6 +30,10 @@ fn with_one_line_end(text: &str) -> String {
 /// The text of an XML file; reports every character that XML does not allow.
 pub(crate) fn decode_xml(bytes: &[u8], bytes_max: usize, report: &mut Report) -> Option<String> {
     let text = decode(bytes, bytes_max).map_err(|problem| report.problem(problem)).ok()?;
+    let suspect = |bytes: &[u8]| bytes.iter().fold(false, |found, byte| found | may_begin_no_char(*byte));
+    if !text.as_bytes().chunks(1024).any(suspect) {
+        return Some(text);
+    }
     let mut at = Position::START;
     let mut rest = text.as_str();
     while let Some((start, c)) = rest.char_indices().find(|(_, c)| !is_char(*c)) {
@@ -40,6 +44,11 @@ pub(crate) fn decode_xml(bytes: &[u8], bytes_max: usize, report: &mut Report) ->
         rest = from.get(c.len_utf8()..).unwrap_or_default();
     }
     report.is_empty().then_some(text)
+}
+
+/// Whether a character that is not allowed may begin with this byte: a control, U+FFFE or U+FFFF.
+fn may_begin_no_char(byte: u8) -> bool {
+    byte == 0xef || byte < b' ' && !matches!(byte, b'\t' | b'\n')
 }
 
 /// `Char`
@@ -63,8 +72,11 @@ pub(crate) fn is_name_start(c: char) -> bool {
 
 /// `NameChar`
 pub(crate) fn is_name_char(c: char) -> bool {
-    is_name_start(c)
-        || matches!(c, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' | ':' => true,
+        '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}' => true,
+        _ => !c.is_ascii() && is_name_start(c),
+    }
 }
 
 /// `Nmtoken`

@@ -102,7 +102,8 @@ impl Parser<'_, '_> {
         if is_fixed {
             self.space()?;
         }
-        let value = attribute_value(self.input.cursor(), self.report)?;
+        let mut value = String::new();
+        attribute_value(self.input.cursor(), self.report, &mut value)?;
         let value = match kind {
             Type::Plain(kind) => kind.normalise(&value),
             // Names, like those of ids.
