@@ -280,11 +280,17 @@ fn heard(event: LinkEvent) -> Option<Input> {
 }
 
 fn write(Note { warn: warns, message, edge, subject, error, left_out }: &Note) {
+    let (subject, error) = (said(subject), said(error));
     let edge_id = edge.as_ref().map(|edge| edge.as_str());
     match warns {
         true => warn!(edge_id, subject, error, left_out, "{message}"),
         false => info!(edge_id, subject, "{message}"),
     }
+}
+
+/// What is empty is not in the line.
+fn said(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

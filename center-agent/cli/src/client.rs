@@ -152,7 +152,8 @@ impl Api {
     /// Reads the token. Whether the center answers shows with the first request.
     pub fn client(&self) -> Result<Client, ClientError> {
         let api = self.api.clone().or_else(|| std::env::var(API_ENV).ok()).unwrap_or_else(|| API.to_owned());
-        let api = api.trim_end_matches('/').to_owned();
+        let api = api.trim_end_matches('/');
+        let api = if api.contains("://") { api.to_owned() } else { format!("http://{api}") };
         if !api.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.contains('/')) {
             return Err(ClientError::Url(api));
         }
@@ -368,7 +369,9 @@ mod tests {
         let file = dir.path().join("token");
         let api = |api: &str| Api { api: Some(api.into()), token_file: Some(file.clone()) };
         assert!(matches!(api("https://x").client(), Err(ClientError::Url(_))));
-        assert!(matches!(api("http://x").client(), Err(ClientError::Token { .. })));
+        for taken in ["http://x", "http://x/", "127.0.0.1:8080"] {
+            assert!(matches!(api(taken).client(), Err(ClientError::Token { .. })), "{taken}");
+        }
         for bad in ["", "\n", "two words", "ü"] {
             std::fs::write(&file, bad).unwrap();
             assert!(matches!(api("http://x").client(), Err(ClientError::Token { .. })), "{bad:?}");
