@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use rumqttd::protocol::QoS;
 
 use crate::lock::lock;
@@ -21,13 +22,29 @@ const KEPT_MESSAGES: usize = 32;
 /// While all inboxes together are full, this part of an inbox's bounds holds.
 const SHARE: usize = 64;
 
+/// What a place in an inbox takes.
+const PLACE_BYTES: u64 = size_of::<Delivery>() as u64;
+
 /// How much may wait in one inbox, and in all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub messages: usize,
     pub bytes: usize,
-    /// Bytes in all of them; a message that waits for several clients counts for each.
+    /// Bytes in all of them: each message once, and a place for each client that it waits for.
     pub all_bytes: usize,
+}
+
+/// A message's bytes, which count as waiting for as long as anybody holds them.
+struct Waiting {
+    body: Bytes,
+    meters: Arc<Meters>,
+}
+
+/// A message whose bytes count as waiting: once, however many have it, until the last of them lets it go.
+pub(crate) fn waiting(message: &Message, meters: &Arc<Meters>) -> Message {
+    meters.queued_bytes.add(message.size_bytes() as u64);
+    let body = message.body().clone();
+    message.with_body(Bytes::from_owner(Waiting { body, meters: Arc::clone(meters) }))
 }
 
 /// A message on its way to one client.
@@ -103,7 +120,7 @@ impl Inbox {
         let mut state = lock(&self.state);
         let bytes = delivery.message.size_bytes();
         while !state.has_room(bytes, bounds) {
-            let Some(oldest) = state.take_oldest_qos0() else {
+            if state.take_oldest_qos0().is_none() {
                 if delivery.qos != QoS::AtMostOnce && state.attached && delivery.share.is_none() {
                     state.overflow += 1;
                     let waker = state.waker.take();
@@ -111,13 +128,13 @@ impl Inbox {
                     waker.into_iter().for_each(Waker::wake);
                 }
                 return Err(delivery);
-            };
-            self.count_out(&oldest);
+            }
+            self.count_out(1);
             self.meters.dropped(Dropped::QueueFullQos0).add(1);
         }
         state.put(delivery);
         self.meters.queued_messages.add(1);
-        self.meters.queued_bytes.add(bytes as u64);
+        self.meters.queued_bytes.add(PLACE_BYTES);
         let waker = if state.hungry { state.waker.take() } else { None };
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -142,7 +159,7 @@ impl Inbox {
         match &delivery {
             Some(delivery) => {
                 state.took(delivery);
-                self.count_out(delivery);
+                self.count_out(1);
             }
             None if state.queue.capacity() > KEPT_MESSAGES => state.queue = VecDeque::new(),
             None => {}
@@ -161,10 +178,8 @@ impl Inbox {
         let mut state = lock(&self.state);
         let of_group = |delivery: &Delivery| delivery.share.is_some() && delivery.qos != QoS::AtMostOnce;
         let (shared, own): (Vec<_>, Vec<_>) = state.queue.drain(..).partition(of_group);
-        for delivery in &shared {
-            state.took(delivery);
-            self.count_out(delivery);
-        }
+        shared.iter().for_each(|delivery| state.took(delivery));
+        self.count_out(shared.len() as u64);
         state.queue = own.into();
         shared
     }
@@ -206,9 +221,21 @@ impl Inbox {
         }
     }
 
-    fn count_out(&self, delivery: &Delivery) {
-        self.meters.queued_messages.sub(1);
-        self.meters.queued_bytes.sub(delivery.message.size_bytes() as u64);
+    fn count_out(&self, places: u64) {
+        self.meters.queued_messages.sub(places);
+        self.meters.queued_bytes.sub(places * PLACE_BYTES);
+    }
+}
+
+impl AsRef<[u8]> for Waiting {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.meters.queued_bytes.sub(self.body.len() as u64);
     }
 }
 

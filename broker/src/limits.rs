@@ -57,10 +57,10 @@ pub struct Limits {
     /// Messages that wait for one client, connected or not. When there are as many, the oldest of QoS 0 gives way;
     /// when there is none, the new one is refused, and a client that is connected is closed as a slow reader.
     pub queue_messages: usize,
-    /// Their bytes; as for their count. A message that waits for many is in memory once.
+    /// Their bytes; as for their count.
     pub queue_bytes: usize,
-    /// The same for all clients together, counted for each. While there are as many, no client may have more than a
-    /// 64th of the two bounds above.
+    /// Bytes of all that waits or is not acknowledged: each message once, as it is in memory, and a place for each
+    /// client that it waits for. While there are as many, no client may have more than a 64th of the two bounds above.
     pub queued_bytes: usize,
     /// Retained messages in all; a publish that would add one is refused with "quota exceeded".
     pub retained_count: usize,

@@ -116,6 +116,11 @@ impl Message {
         &self.body
     }
 
+    /// The same message, its bytes held by another owner.
+    pub(crate) fn with_body(&self, body: Bytes) -> Self {
+        Self { body, ..*self }
+    }
+
     pub(crate) fn topic(&self) -> &str {
         std::str::from_utf8(self.body.get(HEAD_BYTES..self.topic_end).unwrap_or_default()).unwrap_or_default()
     }

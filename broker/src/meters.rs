@@ -31,7 +31,7 @@ pub struct Meters {
     pub retained_bytes: Level,
     /// Messages that wait for a client, in all sessions.
     pub queued_messages: Level,
-    /// Their bytes; a message that waits for several clients counts for each.
+    /// Bytes of what waits or is not acknowledged: each message once, and a place for each client that it waits for.
     pub queued_bytes: Level,
     /// Times that the router had died and was replaced.
     pub router_deaths: Count,

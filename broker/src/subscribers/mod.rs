@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rumqttd::protocol::QoS;
 
-use crate::inbox::{Delivery, Inbox};
+use crate::inbox::{Delivery, Inbox, waiting};
 use crate::lock::lock;
 use crate::message::Message;
 use crate::meters::{Dropped, Meters};
@@ -78,6 +78,10 @@ impl Subscribers {
         let Stamped { number, message } = stamped;
         let tree = self.tree();
         let spots = tree.matching(message.topic());
+        if spots.is_empty() {
+            return;
+        }
+        let message = &waiting(message, &self.meters);
         let gets = |subscriber: &&Subscriber| {
             let own = subscriber.options.no_local && message.publisher() == subscriber.inbox.serial;
             subscriber.since <= *number && !own
@@ -142,6 +146,13 @@ mod tests {
     impl Lab {
         fn new() -> Self {
             Self { subscribers: Subscribers::new(Arc::default()), number: 0 }
+        }
+
+        /// The bounds of an inbox are checked against the meters of all.
+        fn inbox(&self, serial: u64, bounds: Bounds) -> Arc<Inbox> {
+            let inbox = Inbox::new(serial, bounds, Arc::clone(&self.subscribers.meters));
+            inbox.attach();
+            Arc::new(inbox)
         }
 
         fn subscribe(&self, inbox: &Arc<Inbox>, filter: &str, options: Options) {
@@ -214,6 +225,30 @@ mod tests {
             assert_eq!((count(&one), lab.subscribers.meters.subscriptions.get()), (0, 0));
             assert!(lab.subscribers.tree().is_empty());
         }
+    }
+
+    #[test]
+    fn a_message_that_waits_for_many_counts_once_until_the_last_of_them_lets_it_go() {
+        let lab = Lab::new();
+        let bounds = Bounds { messages: 64, bytes: usize::MAX, all_bytes: 100_000 };
+        let fleet: Vec<_> = (0..20).map(|serial| lab.inbox(serial, bounds)).collect();
+        fleet.iter().for_each(|inbox| lab.subscribe(inbox, "a", PLAIN));
+        let body = sample("a", &"x".repeat(20_000));
+        for number in 0..3 {
+            lab.subscribers.deliver(&Stamped { number, message: body.clone() });
+        }
+        let meters = Arc::clone(&lab.subscribers.meters);
+        assert_eq!(
+            meters.dropped(Dropped::QueueFullQos1).get(),
+            0,
+            "three of 20 kB are not as many as may wait"
+        );
+        assert!((60_000..100_000).contains(&meters.queued_bytes.get()), "{}", meters.queued_bytes.get());
+        let unacknowledged = fleet[0].pop().unwrap();
+        assert!(fleet.iter().all(|inbox| count(inbox) >= 2));
+        assert_eq!(meters.queued_bytes.get(), unacknowledged.message.size_bytes() as u64);
+        drop(unacknowledged);
+        assert_eq!(meters.queued_bytes.get(), 0);
     }
 
     #[test]
