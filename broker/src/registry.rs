@@ -117,7 +117,7 @@ impl Registry {
         let evicted = if crowded { Some(sessions.evict().ok_or(Busy)?) } else { None };
         let inbox = match &resumed {
             Some(kept) => Arc::clone(&kept.inbox),
-            None => Arc::new(Inbox::new(serial, self.bounds, Arc::clone(&self.meters))),
+            None => Arc::new(Inbox::new(serial, user.subject.role, self.bounds, Arc::clone(&self.meters))),
         };
         inbox.attach();
         let seat = Seat { user: Arc::clone(user), by: By::Client(Arc::clone(&inbox)) };

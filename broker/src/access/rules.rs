@@ -44,6 +44,20 @@ impl Role {
             Self::Maker => "maker",
         }
     }
+
+    /// Whether a message that matches a filter which was granted may reach a client of this role.
+    pub(crate) fn may_receive(self, topic: &str) -> bool {
+        let Reads { of, except } = reads(self);
+        match self {
+            // A center reads everything; filters of edges and makers lie in what they may read.
+            Self::Center | Self::Edge | Self::Maker => true,
+            // What people may read has no `%i` in it.
+            Self::Operator | Self::Dashboard => {
+                of.iter().any(|allowed| covers(allowed, "", topic))
+                    && !except.iter().any(|denied| covers(denied, "", topic))
+            }
+        }
+    }
 }
 
 /// Someone with a role; `id` is the edge's, center's or maker's, or the person's name.
@@ -119,19 +133,6 @@ impl Subject {
             Role::Operator | Role::Dashboard => {
                 of.iter().any(|allowed| overlap(allowed, filter))
                     && !except.iter().any(|denied| covers(denied, &self.id, filter))
-            }
-        }
-    }
-
-    /// Whether a delivery through a filter that was granted may reach this client.
-    pub(crate) fn may_receive(&self, topic: &str) -> bool {
-        let Reads { of, except } = reads(self.role);
-        match self.role {
-            // A center reads everything; filters of the others lie in what they may read.
-            Role::Center | Role::Edge | Role::Maker => true,
-            Role::Operator | Role::Dashboard => {
-                of.iter().any(|allowed| covers(allowed, &self.id, topic))
-                    && !except.iter().any(|denied| covers(denied, &self.id, topic))
             }
         }
     }

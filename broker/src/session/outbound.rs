@@ -56,7 +56,8 @@ impl Session {
                 break;
             }
             backlog.after = Some(message.topic().to_owned());
-            if backlog.options.no_local && message.publisher() == self.kept.inbox.serial {
+            let own = backlog.options.no_local && message.publisher() == self.kept.inbox.serial;
+            if own || !self.kept.inbox.role.may_receive(message.topic()) {
                 continue;
             }
             let qos = min_qos(backlog.options.qos, message.qos());
@@ -70,9 +71,6 @@ impl Session {
     }
 
     fn deliver_one(&mut self, delivery: &Delivery) -> Result<(), Close> {
-        if !self.admission.user.subject.may_receive(delivery.message.topic()) {
-            return Ok(());
-        }
         let pkid = match delivery.qos {
             QoS::AtMostOnce => 0,
             _ => self

@@ -1,4 +1,5 @@
-//! A shared subscription: each message goes to one of those who joined.
+//! A shared subscription: each message goes to one of those who joined. Each role has groups of its own, so nobody
+//! takes away what others may read.
 //!
 //! They take turns. Who has more than [`AHEAD`] messages before it is passed over while another has less, so a member
 //! that is stuck holds nothing up; who is not connected gets something only if nobody is. What a member leaves behind
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Options, Subscriber, delivery};
+use crate::access::Role;
 use crate::message::Message;
 
 /// Messages that wait for a member before others are preferred.
@@ -16,6 +18,7 @@ pub(super) const AHEAD: usize = 16;
 #[derive(Debug)]
 pub(super) struct Group {
     name: Box<str>,
+    pub(super) role: Role,
     /// The filter as it was subscribed to.
     path: Arc<str>,
     members: Vec<Subscriber>,
@@ -23,12 +26,12 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(name: &str, path: &str) -> Self {
-        Self { name: name.into(), path: path.into(), members: Vec::new(), turn: AtomicUsize::new(0) }
+    pub(super) fn new(name: &str, role: Role, path: &str) -> Self {
+        Self { name: name.into(), role, path: path.into(), members: Vec::new(), turn: AtomicUsize::new(0) }
     }
 
-    pub(super) fn is(&self, name: &str) -> bool {
-        *self.name == *name
+    pub(super) fn is(&self, name: &str, role: Role) -> bool {
+        *self.name == *name && self.role == role
     }
 
     pub(super) fn is_empty(&self) -> bool {

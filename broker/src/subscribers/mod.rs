@@ -7,10 +7,12 @@
 mod group;
 mod tree;
 
+use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rumqttd::protocol::QoS;
 
+use crate::access::Role;
 use crate::inbox::{Delivery, Inbox, waiting};
 use crate::lock::lock;
 use crate::message::Message;
@@ -67,7 +69,7 @@ impl Subscribers {
         let mut tree = self.tree();
         let plain = Share::of(filter).map_or(filter, |share| share.filter);
         let removed = tree.remove(plain, |spot| match Share::of(filter) {
-            Some(share) => spot.leave_group(share.name, inbox.serial),
+            Some(share) => spot.leave_group(share.name, inbox),
             None => spot.leave(inbox.serial),
         });
         self.meters.subscriptions.sub(u64::from(removed));
@@ -82,9 +84,10 @@ impl Subscribers {
             return;
         }
         let message = &waiting(message, &self.meters);
+        let readers = Readers::of(message);
         let gets = |subscriber: &&Subscriber| {
             let own = subscriber.options.no_local && message.publisher() == subscriber.inbox.serial;
-            subscriber.since <= *number && !own
+            subscriber.since <= *number && !own && readers.include(subscriber.inbox.role)
         };
         let mut found: Vec<&Subscriber> =
             spots.iter().flat_map(|spot| &spot.subscribers).filter(gets).collect();
@@ -95,7 +98,8 @@ impl Subscribers {
             let Some(first) = of_one.first() else { continue };
             first.inbox.push_or_drop(delivery(message, of_one.iter().map(|subscriber| &subscriber.options)));
         }
-        for group in spots.iter().flat_map(|spot| &spot.groups) {
+        let groups = spots.iter().flat_map(|spot| &spot.groups);
+        for group in groups.filter(|group| readers.include(group.role)) {
             if !group.give(message, *number, None) {
                 self.meters.dropped(Dropped::NoMember).add(1);
             }
@@ -106,13 +110,30 @@ impl Subscribers {
     pub(crate) fn pass_on(&self, left: &Delivery, leaving: &Inbox) -> bool {
         let Some(share) = left.share.as_deref().and_then(Share::of) else { return false };
         let tree = self.tree();
-        let group =
-            tree.get(share.filter).and_then(|spot| spot.groups.iter().find(|group| group.is(share.name)));
+        let spot = tree.get(share.filter);
+        let group = spot.and_then(|spot| spot.groups.iter().find(|group| group.is(share.name, leaving.role)));
         group.is_some_and(|group| group.give(&left.message, u64::MAX, Some(leaving.serial)))
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
         lock(&self.tree)
+    }
+}
+
+/// Who may read a message, by role: found out when it is first asked, since the rules take longer than a delivery.
+struct Readers<'a> {
+    topic: &'a str,
+    roles: [OnceCell<bool>; Role::ALL.len()],
+}
+
+impl<'a> Readers<'a> {
+    fn of(message: &'a Message) -> Self {
+        Self { topic: message.topic(), roles: Default::default() }
+    }
+
+    fn include(&self, role: Role) -> bool {
+        let known = self.roles.get(role as usize);
+        known.is_some_and(|known| *known.get_or_init(|| role.may_receive(self.topic)))
     }
 }
 
@@ -150,7 +171,7 @@ mod tests {
 
         /// The bounds of an inbox are checked against the meters of all.
         fn inbox(&self, serial: u64, bounds: Bounds) -> Arc<Inbox> {
-            let inbox = Inbox::new(serial, bounds, Arc::clone(&self.subscribers.meters));
+            let inbox = Inbox::new(serial, Role::Center, bounds, Arc::clone(&self.subscribers.meters));
             inbox.attach();
             Arc::new(inbox)
         }
@@ -169,11 +190,12 @@ mod tests {
         Options { qos: QoS::AtLeastOnce, no_local: false, retain_as_published: false, identifier: None };
 
     fn inbox(serial: u64) -> Arc<Inbox> {
-        let inbox = Inbox::new(
-            serial,
-            Bounds { messages: 1_000, bytes: usize::MAX, all_bytes: usize::MAX },
-            Arc::default(),
-        );
+        inbox_of(Role::Center, serial)
+    }
+
+    fn inbox_of(role: Role, serial: u64) -> Arc<Inbox> {
+        let bounds = Bounds { messages: 1_000, bytes: usize::MAX, all_bytes: usize::MAX };
+        let inbox = Inbox::new(serial, role, bounds, Arc::default());
         inbox.attach();
         Arc::new(inbox)
     }
@@ -261,6 +283,27 @@ mod tests {
         lab.subscribe(&plain, "a", PLAIN);
         (0..10).for_each(|_| lab.publish("a"));
         assert_eq!([count(&one), count(&two), count(&lone), count(&plain)], [5, 5, 10, 10]);
+    }
+
+    #[test]
+    fn what_a_client_may_not_read_does_not_wait_for_it_and_takes_nothing_from_others() {
+        let mut lab = Lab::new();
+        let (dashboard, operator, center) =
+            (inbox_of(Role::Dashboard, 1), inbox_of(Role::Operator, 2), inbox_of(Role::Center, 3));
+        for inbox in [&dashboard, &operator, &center] {
+            lab.subscribe(inbox, "#", PLAIN);
+            lab.subscribe(inbox, "$share/g/#", PLAIN);
+        }
+        for (topic, expected) in [
+            ("fleet/v1/blob/00", [0, 0, 2]),
+            ("fleet/v1/edge/e1/journal/0", [0, 2, 2]),
+            ("fleet/v1/edge/e1/status", [2, 2, 2]),
+        ] {
+            lab.publish(topic);
+            let got = [&dashboard, &operator, &center].map(|inbox| count(inbox));
+            assert_eq!(got, expected, "{topic}");
+        }
+        assert_eq!(lab.subscribers.meters.dropped(Dropped::NoMember).get(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::Subscriber;
 use super::group::Group;
+use crate::inbox::Inbox;
 
 /// The subscriptions with one filter.
 #[derive(Debug, Default)]
@@ -115,19 +116,21 @@ impl Spot {
         leave(&mut self.subscribers, serial)
     }
 
-    /// The shared group of this name, made if it is missing.
+    /// As [`Spot::join`], in the shared group of this name, made if it is missing.
     pub(super) fn join_group(&mut self, name: &str, path: &str, new: Subscriber) -> bool {
-        if !self.groups.iter().any(|group| group.is(name)) {
-            self.groups.push(Group::new(name, path));
+        let role = new.inbox.role;
+        if !self.groups.iter().any(|group| group.is(name, role)) {
+            self.groups.push(Group::new(name, role, path));
         }
-        self.groups.iter_mut().find(|group| group.is(name)).is_some_and(|group| join(group.members(), new))
+        let group = self.groups.iter_mut().find(|group| group.is(name, role));
+        group.is_some_and(|group| join(group.members(), new))
     }
 
     /// As [`Spot::leave`], of a shared group.
-    pub(super) fn leave_group(&mut self, name: &str, serial: u64) -> bool {
+    pub(super) fn leave_group(&mut self, name: &str, leaving: &Inbox) -> bool {
         let mut left = false;
         self.groups.retain_mut(|group| {
-            left |= group.is(name) && leave(group.members(), serial);
+            left |= group.is(name, leaving.role) && leave(group.members(), leaving.serial);
             !group.is_empty()
         });
         left
@@ -166,7 +169,8 @@ mod tests {
 
     use super::super::Options;
     use super::*;
-    use crate::inbox::{Bounds, Inbox};
+    use crate::access::Role;
+    use crate::inbox::Bounds;
 
     const FILTERS: [&str; 15] = [
         "#", "+", "a", "a/#", "a/+", "+/b/#", "+/+/c", "a/b/c", "a/b/c/#", "x", "+/+", "/#", "a//+",
@@ -174,7 +178,8 @@ mod tests {
     ];
 
     fn subscriber(serial: u64) -> Subscriber {
-        let inbox = Inbox::new(serial, Bounds { messages: 1, bytes: 1, all_bytes: 1 }, Arc::default());
+        let bounds = Bounds { messages: 1, bytes: 1, all_bytes: 1 };
+        let inbox = Inbox::new(serial, Role::Center, bounds, Arc::default());
         let options =
             Options { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, identifier: None };
         Subscriber { inbox: Arc::new(inbox), options, since: 0 }
