@@ -5,6 +5,7 @@
 //! away has been away for too long. Both are counted.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -79,6 +80,8 @@ pub(crate) struct Inbox {
     pub(crate) role: Role,
     bounds: Bounds,
     meters: Arc<Meters>,
+    /// Messages that its client has got and not acknowledged.
+    unacknowledged: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -100,7 +103,7 @@ struct State {
 
 impl Inbox {
     pub(crate) fn new(serial: u64, role: Role, bounds: Bounds, meters: Arc<Meters>) -> Self {
-        Self { serial, role, bounds, meters, state: Mutex::default() }
+        Self { serial, role, bounds, meters, unacknowledged: AtomicUsize::new(0), state: Mutex::default() }
     }
 
     /// A client has come for what is here.
@@ -168,17 +171,22 @@ impl Inbox {
         delivery
     }
 
-    /// How many wait for a client that is connected; nothing if none is.
+    /// How many wait for a client that is connected, or for its acknowledgement; nothing if none is.
     pub(crate) fn load(&self) -> Option<usize> {
         let state = lock(&self.state);
-        state.attached.then_some(state.len())
+        state.attached.then(|| state.len() + self.unacknowledged.load(Ordering::Relaxed))
     }
 
-    /// Takes out what came through a shared subscription at QoS 1.
-    pub(crate) fn take_shared(&self) -> Vec<Delivery> {
+    /// The client has so many that it has not acknowledged.
+    pub(crate) fn note_unacknowledged(&self, count: usize) {
+        self.unacknowledged.store(count, Ordering::Relaxed);
+    }
+
+    /// Takes out what came at QoS 1 through the shared subscriptions that are meant.
+    pub(crate) fn take_shared(&self, is_meant: impl Fn(&str) -> bool) -> Vec<Delivery> {
         let mut state = lock(&self.state);
         let (shared, own): (VecDeque<_>, _) =
-            state.qos1.drain(..).partition(|(_, delivery)| delivery.share.is_some());
+            state.qos1.drain(..).partition(|(_, delivery)| delivery.share.as_deref().is_some_and(&is_meant));
         state.qos1 = own;
         let shared: Vec<_> = shared.into_iter().map(|(_, delivery)| delivery).collect();
         state.bytes -= shared.iter().map(|delivery| delivery.message.size_bytes()).sum::<usize>();

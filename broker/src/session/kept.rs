@@ -55,7 +55,7 @@ impl Kept {
     /// Gives what came through shared subscriptions to other members; what nobody takes stays, if the session does.
     pub(super) fn pass_on_shared(&mut self, broker: &Broker, stays: bool) {
         let mut left = self.window.take_shared();
-        left.extend(self.inbox.take_shared());
+        left.extend(self.inbox.take_shared(|_| true));
         for delivery in left {
             if broker.subscribers.pass_on(&delivery, &self.inbox) {
                 continue;

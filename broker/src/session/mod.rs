@@ -135,6 +135,7 @@ impl Session {
         former.window.resume(self.admission.deliveries);
         former.watch = None;
         self.kept = former;
+        self.broker.subscribers.gather(&self.kept.subscriptions, &self.kept.inbox);
         self.resumed = true;
     }
 

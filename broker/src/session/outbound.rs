@@ -39,7 +39,9 @@ impl Session {
             self.broker.meters.latency.note(std::time::Duration::from_micros(took_us));
             self.deliver_one(&delivery)?;
         }
-        self.deliver_backlog()
+        self.deliver_backlog()?;
+        self.kept.inbox.note_unacknowledged(self.kept.window.len());
+        Ok(())
     }
 
     /// Delivers a page of retained messages, and forgets a backlog that is through.

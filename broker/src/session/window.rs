@@ -43,6 +43,10 @@ impl Window {
         sent >= usize::from(self.max) || (sent > 0 && self.bytes >= WINDOW_BYTES)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.unacked.len()
+    }
+
     /// The next one to be sent again.
     pub(crate) fn take_again(&mut self) -> Option<(u16, Delivery)> {
         let pkid = self.again.pop_front()?;

@@ -1,9 +1,9 @@
 //! A shared subscription: each message goes to one of those who joined. Each role has groups of its own, so nobody
 //! takes away what others may read.
 //!
-//! They take turns. Who has more than [`AHEAD`] messages before it is passed over while another has less, so a member
-//! that is stuck holds nothing up; who is not connected gets something only if nobody is. What a member leaves behind
-//! goes to another.
+//! They take turns. Who has more than [`AHEAD`] messages before it, waiting or not acknowledged, is passed over while
+//! another has less, so a member that is stuck holds nothing up. Who is not connected gets something only if nobody is,
+//! and hands it to the first who comes. What a member leaves behind goes to another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::{Options, Subscriber, delivery};
 use crate::access::Role;
 use crate::message::Message;
 
-/// Messages that wait for a member before others are preferred.
+/// Messages that wait for a member, or for its acknowledgement, before others are preferred.
 pub(super) const AHEAD: usize = 16;
 
 #[derive(Debug)]
@@ -53,11 +53,25 @@ impl Group {
             .map(|member| (member.burden(), member))
             .collect();
         able.sort_by_key(|(burden, _)| *burden);
-        able.iter().any(|(_, member)| {
-            let mut delivery = delivery(message, std::iter::once::<&Options>(&member.options));
-            delivery.share = Some(Arc::clone(&self.path));
-            member.inbox.push(delivery).is_ok()
-        })
+        able.iter().any(|(_, member)| self.hand(member, message))
+    }
+
+    /// Hands what members that are away hold to one that has come, as far as it takes it.
+    pub(super) fn gather(&self, come: u64) {
+        let Some(come) = self.members.iter().find(|member| member.inbox.serial == come) else { return };
+        for away in self.members.iter().filter(|member| member.inbox.load().is_none()) {
+            for held in away.inbox.take_shared(|path| *path == *self.path) {
+                if !self.hand(come, &held.message) {
+                    away.inbox.push_or_drop(held);
+                }
+            }
+        }
+    }
+
+    fn hand(&self, member: &Subscriber, message: &Message) -> bool {
+        let mut delivery = delivery(message, std::iter::once::<&Options>(&member.options));
+        delivery.share = Some(Arc::clone(&self.path));
+        member.inbox.push(delivery).is_ok()
     }
 }
 

@@ -19,6 +19,7 @@ use crate::message::Message;
 use crate::meters::{Dropped, Meters};
 use crate::router::Stamped;
 use crate::topic::Share;
+use group::Group;
 use tree::Tree;
 
 /// How a subscription is to be served.
@@ -62,6 +63,13 @@ impl Subscribers {
             None => tree.at(filter).join(new),
         };
         self.meters.subscriptions.add(u64::from(added));
+        gather(&tree, filter, inbox);
+    }
+
+    /// Hands to a client that has come back what its shared groups hold for members that are away.
+    pub(crate) fn gather(&self, filters: &[Box<str>], inbox: &Inbox) {
+        let tree = self.tree();
+        filters.iter().for_each(|filter| gather(&tree, filter, inbox));
     }
 
     /// Ends a subscription. What is on its way through it still arrives.
@@ -108,15 +116,25 @@ impl Subscribers {
 
     /// Gives what a member of a shared group leaves behind to another one; false if nobody takes it.
     pub(crate) fn pass_on(&self, left: &Delivery, leaving: &Inbox) -> bool {
-        let Some(share) = left.share.as_deref().and_then(Share::of) else { return false };
         let tree = self.tree();
-        let spot = tree.get(share.filter);
-        let group = spot.and_then(|spot| spot.groups.iter().find(|group| group.is(share.name, leaving.role)));
+        let group = left.share.as_deref().and_then(|path| group(&tree, path, leaving.role));
         group.is_some_and(|group| group.give(&left.message, u64::MAX, Some(leaving.serial)))
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
         lock(&self.tree)
+    }
+}
+
+/// The shared group of a role, if the filter is one's.
+fn group<'a>(tree: &'a Tree, filter: &str, role: Role) -> Option<&'a Group> {
+    let share = Share::of(filter)?;
+    tree.get(share.filter)?.groups.iter().find(|group| group.is(share.name, role))
+}
+
+fn gather(tree: &Tree, filter: &str, come: &Inbox) {
+    if let Some(group) = group(tree, filter, come.role) {
+        group.gather(come.serial);
     }
 }
 
@@ -318,7 +336,7 @@ mod tests {
             taken += count(&quick);
         }
         assert!(taken >= 500 - group::AHEAD, "{taken}");
-        let left = stuck.take_shared();
+        let left = stuck.take_shared(|_| true);
         assert_eq!(left.len() + taken, 500);
         assert!(left.iter().all(|left| lab.subscribers.pass_on(left, &stuck)));
         assert_eq!(count(&quick) + taken, 500);
@@ -327,14 +345,40 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_away_gets_a_message_only_if_none_is_there() {
+    fn what_a_member_has_not_acknowledged_counts_like_what_waits_for_it() {
         let mut lab = Lab::new();
-        let (away, there) = (inbox(1), inbox(2));
+        let (stuck, quick) = (inbox(1), inbox(2));
+        for inbox in [&stuck, &quick] {
+            lab.subscribe(inbox, "$share/g/a", PLAIN);
+        }
+        let mut unacknowledged = 0;
+        for _ in 0..500 {
+            lab.publish("a");
+            unacknowledged += count(&stuck);
+            stuck.note_unacknowledged(unacknowledged);
+            count(&quick);
+        }
+        assert_eq!(unacknowledged, group::AHEAD);
+    }
+
+    #[test]
+    fn a_member_that_is_away_gets_a_message_only_if_none_is_there_and_hands_it_to_the_first_who_comes() {
+        let mut lab = Lab::new();
+        let (away, there, back) = (inbox(1), inbox(2), inbox(3));
+        let path = "$share/g/a";
         away.detach();
-        lab.subscribe(&away, "$share/g/a", PLAIN);
-        lab.publish("a");
-        lab.subscribe(&there, "$share/g/a", PLAIN);
+        back.detach();
+        lab.subscribe(&away, path, PLAIN);
+        lab.subscribe(&away, "a", PLAIN);
+        lab.subscribe(&back, path, PLAIN);
+        (0..4).for_each(|_| lab.publish("a"));
+        back.attach();
+        lab.subscribers.gather(&[path.into()], &back);
+        assert_eq!((count(&away), count(&back)), (4, 4), "what is its own stays");
+        back.detach();
+        (0..4).for_each(|_| lab.publish("a"));
+        lab.subscribe(&there, path, PLAIN);
         (0..5).for_each(|_| lab.publish("a"));
-        assert_eq!((count(&away), count(&there)), (1, 5));
+        assert_eq!([count(&away), count(&back), count(&there)], [9, 0, 9]);
     }
 }
