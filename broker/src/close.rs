@@ -26,6 +26,8 @@ pub(crate) enum Close {
     Alias(u16),
     #[error("the client used QoS 2; at most 1 is supported")]
     Qos,
+    #[error("the client sent a packet with {0} filters; a session may not have as many")]
+    Filters(usize),
     #[error("{0}")]
     Quota(&'static str),
     #[error("the client was silent for too long")]
@@ -61,6 +63,7 @@ impl Close {
             Self::Stalled | Self::Slow(_) => Refused::Slow,
             Self::NotAuthorized(_) => Refused::PublishNotAuthorized,
             Self::Quota(_) => Refused::PublishQuota,
+            Self::Filters(_) => Refused::SubscribeInvalid,
             Self::Read(_) | Self::Protocol(_) | Self::Topic { .. } | Self::Alias(_) | Self::Qos => {
                 Refused::Protocol
             }
@@ -101,7 +104,7 @@ impl Close {
             Self::NotAuthorized(_) => Code::NotAuthorized,
             Self::Alias(_) => Code::TopicAliasInvalid,
             Self::Qos => Code::QoSNotSupported,
-            Self::Quota(_) | Self::Stalled | Self::Slow(_) => Code::QuotaExceeded,
+            Self::Filters(_) | Self::Quota(_) | Self::Stalled | Self::Slow(_) => Code::QuotaExceeded,
             Self::Silent => Code::KeepAliveTimeout,
             Self::TakenOver => Code::SessionTakenOver,
             Self::Barred => Code::AdministrativeAction,

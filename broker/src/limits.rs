@@ -45,8 +45,8 @@ pub struct Limits {
     pub topic_bytes: usize,
     /// Levels of a topic or filter; a deeper one is refused.
     pub topic_levels: usize,
-    /// Subscriptions of one session; the next one is refused with "quota exceeded". An edge that lacks a large artifact
-    /// listens to all 256 topics of chunks besides its own.
+    /// Subscriptions of one session; the next one is refused with "quota exceeded", and a packet that names more of them
+    /// ends the session. An edge that lacks a large artifact listens to all 256 topics of chunks besides its own.
     pub filters_per_session: usize,
     /// Topic aliases that an MQTT 5 client may use; one with a higher number ends the session.
     pub topic_aliases: u16,

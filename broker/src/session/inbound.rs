@@ -159,23 +159,25 @@ impl Session {
         if subscribe.filters.iter().any(|filter| filter.nolocal && Share::of(&filter.path).is_some()) {
             return Err(Close::Protocol("a shared subscription without what is local"));
         }
+        self.check_count(subscribe.filters.len())?;
         let identifier = identifier.and_then(|identifier| u32::try_from(identifier).ok());
         let mut return_codes = Vec::with_capacity(subscribe.filters.len());
-        let mut backlog = Vec::new();
         for filter in subscribe.filters {
             return_codes.push(match self.refuse_filter(&filter.path) {
                 Some(code) => self.refused_filter(code),
                 None => {
                     let options = options(&filter, identifier);
-                    backlog.extend(self.add_subscription(filter, options));
+                    self.add_subscription(filter, options);
                     SubscribeReasonCode::Success(options.qos)
                 }
             });
         }
-        self.send(Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes }, None))?;
-        self.kept.backlog.retain(|old| backlog.iter().all(|new: &Backlog| new.filter != old.filter));
-        self.kept.backlog.extend(backlog);
-        Ok(())
+        self.send(Packet::SubAck(SubAck { pkid: subscribe.pkid, return_codes }, None))
+    }
+
+    /// A packet names no more filters than a session may have: each is looked for among all.
+    fn check_count(&self, filters: usize) -> Result<(), Close> {
+        if filters > self.broker.limits.filters_per_session { Err(Close::Filters(filters)) } else { Ok(()) }
     }
 
     fn refuse_filter(&self, filter: &str) -> Option<SubscribeReasonCode> {
@@ -204,7 +206,7 @@ impl Session {
     }
 
     /// From the next message on the subscription holds; those before it come, if they are retained, in the backlog.
-    fn add_subscription(&mut self, filter: Filter, options: Options) -> Option<Backlog> {
+    fn add_subscription(&mut self, filter: Filter, options: Options) {
         let known = self.is_subscribed(&filter.path);
         let since = self.broker.router.flow.next_number();
         self.broker.subscribers.subscribe(&filter.path, &self.kept.inbox, options, since);
@@ -219,13 +221,17 @@ impl Session {
             self.kept.subscriptions.reserve_exact(1);
             self.kept.subscriptions.push(filter.clone());
         }
-        retained.then_some(Backlog { filter, options, after: None })
+        if retained {
+            self.kept.backlog.retain(|old| old.filter != filter);
+            self.kept.backlog.push_back(Backlog { filter, options, after: None });
+        }
     }
 
     fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), Close> {
         if unsubscribe.filters.is_empty() {
             return Err(Close::Protocol("an UNSUBSCRIBE without a filter"));
         }
+        self.check_count(unsubscribe.filters.len())?;
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in unsubscribe.filters {
             let place = self.kept.subscriptions.iter().position(|known| **known == *filter);

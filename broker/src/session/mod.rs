@@ -28,6 +28,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttd::protocol::Packet;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::admission::Admission;
@@ -149,6 +150,10 @@ impl Session {
             self.acknowledge()?;
             self.handle_frames()?;
             self.deliver()?;
+            if !self.kept.backlog.is_empty() {
+                // Others have their turn: a page may cost much and bring nothing.
+                yield_now().await;
+            }
             self.note_stall();
             let deadline = self.deadline();
             if deadline < alarm.deadline() {

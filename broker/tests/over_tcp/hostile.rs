@@ -261,6 +261,59 @@ async fn filters_that_the_router_would_choke_on_do_not_reach_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_is_repeated_in_a_packet_brings_what_is_retained_once_and_too_many_end_the_session() {
+    let (served, bystander) = serve_bystander(Limits::default()).await;
+    let most = Limits::default().filters_per_session;
+    let mut center = Client::connect(served.address, V5, "center-c1").await;
+    center.retain((0..100).map(|i| (format!("fleet/v1/to/e{i}/desired"), vec![i])), &[]).await;
+    let with_filters =
+        |first, head: &[u8], filter: &[u8], count| packet(first, &[head, &filter.repeat(count)].concat());
+    for version in [V4, V5] {
+        let head = if version == V5 { &[0, 3, 0][..] } else { &[0, 3] };
+        let subscribe = [&text(b"fleet/v1/to/#")[..], &[1]].concat();
+        let mut client = Client::connect(served.address, version, "center-c2").await;
+        client.send(&with_filters(0x82, head, &subscribe, most)).await;
+        let (_, suback) = client.answer().await.unwrap();
+        assert!(suback.len() >= most && suback[3..].iter().all(|code| *code <= 1));
+        assert_eq!(client.received_so_far().await.len(), 100);
+        client.send(&with_filters(0x82, head, &subscribe, most + 1)).await;
+        assert_eq!(client.closed().await, (version == V5).then_some(0x97));
+        let mut client = Client::connect(served.address, version, "center-c2").await;
+        client.send(&with_filters(0xa2, head, &text(b"a"), most + 1)).await;
+        assert_eq!(client.closed().await, (version == V5).then_some(0x97));
+    }
+    bystander.finish().await;
+}
+
+#[tokio::test]
+async fn who_looks_through_all_that_is_retained_and_may_read_none_of_it_holds_no_thread() {
+    let served = serve(Limits::default()).await;
+    for i in 0..20 {
+        let mut edge = Client::connect(served.address, V5, &format!("edge-e{i}")).await;
+        let chunks = (0..=255_u8).map(|chunk| (format!("fleet/v1/edge/e{i}/blob/{chunk:02x}"), vec![chunk]));
+        edge.retain(chunks, &[]).await;
+    }
+    let mut operator = Client::connect(served.address, V5, "operator").await;
+    let looking = tokio::spawn(async move {
+        for root in ["fleet/v1", "fleet/+", "+/v1", "+/+"] {
+            for rest in ["#", "+/#", "+/+/#", "+/+/+/#", "+/+/+/+"] {
+                assert_eq!(operator.subscribe(&format!("{root}/{rest}"), 1).await, 1);
+            }
+        }
+        // Answered when it is through.
+        assert_eq!(operator.received_so_far().await, []);
+    });
+    let mut bystander = Client::connect(served.address, V5, "center-c1").await;
+    let mut served_meanwhile = 0;
+    while !looking.is_finished() {
+        bystander.received_so_far().await;
+        served_meanwhile += 1;
+    }
+    looking.await.unwrap();
+    assert!(served_meanwhile > 100, "{served_meanwhile}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn acknowledgements_out_of_order_or_of_nothing_are_borne() {
     let (served, bystander) = serve_bystander(Limits::default()).await;
     let mut reader = Client::connect(served.address, V5, "center-acks").await;
