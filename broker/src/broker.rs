@@ -179,12 +179,14 @@ impl Broker {
         Ok(Running { broker, local_addrs, metrics_addr, tasks })
     }
 
-    /// Keeps a message if it is to be retained, and hands it to the router, in this order: see [`crate::retained`].
-    /// With QoS 1 the ticket says when it is on disk.
+    /// Keeps a message if it is to be retained, and hands it to the router: see [`crate::retained`]. With QoS 1 the
+    /// ticket says when it is on disk.
     pub(crate) fn publish(&self, message: Message) -> Result<Option<Ticket>, Full> {
-        let ticket = if message.retain() { self.retained.put(&message)? } else { None };
+        if message.retain() {
+            return self.retained.put(message, |message| self.router.flow.publish(message));
+        }
         self.router.flow.publish(message);
-        Ok(ticket)
+        Ok(None)
     }
 
     /// Tells something of the broker's own, below `$SYS`.

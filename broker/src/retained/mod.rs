@@ -1,7 +1,7 @@
 //! Retained messages: all in memory, all on disk, handed to whoever subscribes.
 //!
-//! A publish changes the tree at once, before the message goes to the router: so whoever subscribes gets the new
-//! message from the tree, from the router or from both, but never misses it. A thread of its own writes what changed
+//! A publish changes the tree and goes to the router in one step. So whoever subscribes gets the new message from the
+//! tree, from the router or from both, but never misses it; and the one that comes last is the one that stays. A thread of its own writes what changed
 //! since its last transaction in one; the publisher's [`Ticket`] tells when. If the disk fails, all who wait are told,
 //! what was not written stays marked, and the next transaction tries it again: the disk catches up by itself. What
 //! expires is taken out of memory and off the disk when its time comes.
@@ -103,9 +103,13 @@ impl Retained {
         })
     }
 
-    /// Keeps a message in place of its topic's former one; an empty one only deletes that. Waits for nothing: with
-    /// QoS 1 the ticket says when it is on disk.
-    pub(crate) fn put(&self, message: &Message) -> Result<Option<Ticket>, Full> {
+    /// Keeps a message in place of its topic's former one, and passes it on before another can take its place; an empty
+    /// one only deletes that. Waits for nothing: with QoS 1 the ticket says when it is on disk.
+    pub(crate) fn put(
+        &self,
+        message: Message,
+        pass_on: impl FnOnce(Message),
+    ) -> Result<Option<Ticket>, Full> {
         let mut state = lock(&self.shared.state);
         let topic = message.topic();
         let former_bytes = state.tree.get(topic).map(Message::size_bytes);
@@ -123,13 +127,15 @@ impl Retained {
         state.dirty.insert(topic.to_owned());
         state.fresh = true;
         self.shared.changed.notify_one();
-        Ok((message.qos() != QoS::AtMostOnce).then(|| {
+        let ticket = (message.qos() != QoS::AtMostOnce).then(|| {
             let (done, ticket) = oneshot::channel();
             if !state.closing {
                 state.waiting.push(done);
             }
             ticket
-        }))
+        });
+        pass_on(message);
+        Ok(ticket)
     }
 
     /// Up to `page` messages that match the filter, those after a topic if one is given, in the order of topics.
@@ -285,7 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let retained = open(folder.path(), &Limits::default());
         for (topic, payload) in [("a/b", "1"), ("a/c", "2"), ("a/b", "3"), ("d", "4"), ("a/c", "")] {
-            retained.put(&message(topic, payload)).unwrap().unwrap().await.unwrap().unwrap();
+            retained.put(message(topic, payload), drop).unwrap().unwrap().await.unwrap().unwrap();
         }
         retained.close();
         let retained = open(folder.path(), &Limits::default());
@@ -297,7 +303,7 @@ mod tests {
     async fn many_publishes_share_transactions_and_all_get_their_tickets() {
         let folder = tempfile::tempdir().unwrap();
         let retained = open(folder.path(), &Limits::default());
-        let put = |i: usize| retained.put(&message(&format!("t/{i}"), "x")).unwrap().unwrap();
+        let put = |i: usize| retained.put(message(&format!("t/{i}"), "x"), drop).unwrap().unwrap();
         let tickets: Vec<Ticket> = (0..2_000).map(put).collect();
         for ticket in tickets {
             assert_eq!(ticket.await, Ok(Ok(())));
@@ -306,12 +312,33 @@ mod tests {
     }
 
     #[test]
+    fn of_two_writers_of_a_topic_the_one_that_is_passed_on_last_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let retained = open(folder.path(), &Limits::default());
+        let passed_on = Mutex::new(Vec::new());
+        let (first_is_kept, second_may_come) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                retained.put(message("a", "first"), |_| {
+                    first_is_kept.send(()).unwrap();
+                    std::thread::sleep(Duration::from_millis(50));
+                    lock(&passed_on).push("first");
+                })
+            });
+            second_may_come.recv().unwrap();
+            retained.put(message("a", "second"), |_| lock(&passed_on).push("second")).unwrap();
+        });
+        assert_eq!(*lock(&passed_on), ["first", "second"]);
+        assert_eq!(payloads(&retained, "a"), ["second"]);
+    }
+
+    #[test]
     fn at_the_limit_only_replacing_and_deleting_are_possible() {
         let folder = tempfile::tempdir().unwrap();
         let short = message("a", "1").size_bytes();
         let limits = Limits { retained_count: 2, retained_bytes: 3 * short, ..Limits::default() };
         let retained = open(folder.path(), &limits);
-        let put = |topic, payload| retained.put(&message(topic, payload)).map(|_| ());
+        let put = |topic, payload| retained.put(message(topic, payload), drop).map(|_| ());
         assert_eq!(
             [put("a", "1"), put("b", "2"), put("c", "3"), put("a", "4")],
             [Ok(()), Ok(()), Err(Full), Ok(())]
@@ -336,7 +363,7 @@ mod tests {
                 retain: true,
                 publisher: 1,
             };
-            retained.put(&draft.seal()).unwrap().unwrap()
+            retained.put(draft.seal(), drop).unwrap().unwrap()
         };
         put("stays", 1_000).await.unwrap().unwrap();
         put("replaced", 1).await.unwrap().unwrap();
@@ -408,7 +435,7 @@ mod tests {
             Disk::opened_by(Box::new(move || redb::Database::builder().create_with_backend(file.clone())))
         };
         let retained = Retained::load(open(), &Limits::default(), Arc::default()).unwrap();
-        let put = |topic| retained.put(&message(topic, topic)).unwrap().unwrap();
+        let put = |topic| retained.put(message(topic, topic), drop).unwrap().unwrap();
         assert_eq!(put("a").await, Ok(Ok(())));
         file.failing.store(true, Ordering::SeqCst);
         assert_eq!(put("b").await, Ok(Err(Unwritten)));
