@@ -66,6 +66,10 @@ pub struct Limits {
     pub retained_count: usize,
     /// Bytes of all retained messages, topics and properties included; as for their count.
     pub retained_bytes: usize,
+    /// Retained messages that one edge, center or maker has below its own topics; as for all of them.
+    pub retained_count_per_writer: usize,
+    /// Their bytes.
+    pub retained_bytes_per_writer: usize,
     /// Messages that one router carries; then it is replaced, with whatever it did not give back.
     pub router_messages: u64,
 }
@@ -99,6 +103,8 @@ impl Default for Limits {
             queued_bytes: 2 << 30,
             retained_count: 200_000,
             retained_bytes: 512 << 20,
+            retained_count_per_writer: 1024,
+            retained_bytes_per_writer: 4 << 20,
             router_messages: 1 << 32,
         }
     }

@@ -134,7 +134,7 @@ pub enum MakerTopic {
 }
 
 /// Who may write a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Writer {
     /// That edge alone.
     Edge(EdgeId),

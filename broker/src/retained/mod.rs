@@ -7,6 +7,7 @@
 //! expires is taken out of memory and off the disk when its time comes.
 
 mod disk;
+mod room;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::lock::lock;
 use crate::message::{Message, now_us};
 use crate::meters::Meters;
 pub(crate) use disk::{Disk, DiskError};
+use room::{Room, Used};
 use tree::Tree;
 
 /// The file in the data folder.
@@ -38,7 +40,7 @@ pub(crate) type Ticket = oneshot::Receiver<Result<(), Unwritten>>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unwritten;
 
-/// There is no room for another retained message.
+/// There is no room for another retained message, or its writer has had its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -46,8 +48,7 @@ pub(crate) struct Full;
 pub(crate) struct Retained {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    count_max: usize,
-    bytes_max: usize,
+    limits: Limits,
     meters: Arc<Meters>,
 }
 
@@ -62,8 +63,7 @@ struct State {
     tree: Tree<Message>,
     /// The broker's own, below `$SYS`: not on disk, and found by no wildcard in the first level.
     own: Tree<Message>,
-    count: usize,
-    bytes: usize,
+    room: Room,
     /// When a topic's message expires, in Unix microseconds, if it is still the same one.
     expiring: BTreeSet<(u64, String)>,
     /// Topics whose value on disk is not the tree's.
@@ -87,20 +87,15 @@ impl Retained {
             state.insert(message);
         }
         state.note(&meters);
-        tracing::info!(count = state.count, size_bytes = state.bytes, "retained messages loaded");
+        let Used { count, bytes } = state.room.all();
+        tracing::info!(count, size_bytes = bytes, "retained messages loaded");
         drop(state);
         let writer = std::thread::spawn({
             let shared = Arc::clone(&shared);
             let meters = Arc::clone(&meters);
             move || write_until_closed(&shared, disk, &meters)
         });
-        Ok(Self {
-            shared,
-            writer: Mutex::new(Some(writer)),
-            count_max: limits.retained_count,
-            bytes_max: limits.retained_bytes,
-            meters,
-        })
+        Ok(Self { shared, writer: Mutex::new(Some(writer)), limits: limits.clone(), meters })
     }
 
     /// Keeps a message in place of its topic's former one, and passes it on before another can take its place; an empty
@@ -112,16 +107,12 @@ impl Retained {
     ) -> Result<Option<Ticket>, Full> {
         let mut state = lock(&self.shared.state);
         let topic = message.topic();
-        let former_bytes = state.tree.get(topic).map(Message::size_bytes);
         if message.payload().is_empty() {
             state.remove(topic);
-        } else {
-            let count = state.count + usize::from(former_bytes.is_none());
-            let bytes = state.bytes - former_bytes.unwrap_or(0) + message.size_bytes();
-            if count > self.count_max || bytes > self.bytes_max {
-                return Err(Full);
-            }
+        } else if state.room.fits(state.tree.get(topic), &message, &self.limits) {
             state.insert(message.clone());
+        } else {
+            return Err(Full);
         }
         state.note(&self.meters);
         state.dirty.insert(topic.to_owned());
@@ -174,8 +165,7 @@ impl Drop for Retained {
 impl State {
     fn insert(&mut self, message: Message) {
         self.remove(message.topic());
-        self.count += 1;
-        self.bytes += message.size_bytes();
+        self.room.add(&message);
         if let Some(expires_us) = message.expires_us() {
             self.expiring.insert((expires_us, message.topic().to_owned()));
         }
@@ -185,8 +175,7 @@ impl State {
 
     fn remove(&mut self, topic: &str) {
         if let Some(former) = self.tree.remove(topic) {
-            self.count -= 1;
-            self.bytes -= former.size_bytes();
+            self.room.remove(&former);
             if let Some(expires_us) = former.expires_us() {
                 self.expiring.remove(&(expires_us, topic.to_owned()));
             }
@@ -209,8 +198,9 @@ impl State {
     }
 
     fn note(&self, meters: &Meters) {
-        meters.retained_count.set(self.count as u64);
-        meters.retained_bytes.set(self.bytes as u64);
+        let Used { count, bytes } = self.room.all();
+        meters.retained_count.set(count as u64);
+        meters.retained_bytes.set(bytes as u64);
     }
 }
 
@@ -296,7 +286,7 @@ mod tests {
         retained.close();
         let retained = open(folder.path(), &Limits::default());
         assert_eq!(payloads(&retained, "#"), ["3", "4"]);
-        assert_eq!(lock(&retained.shared.state).count, 2);
+        assert_eq!(lock(&retained.shared.state).room.all().count, 2);
     }
 
     #[tokio::test]

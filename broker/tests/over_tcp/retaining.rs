@@ -118,3 +118,19 @@ async fn at_its_limit_a_new_retained_message_is_refused_and_the_rest_stands() {
     reader.subscribe("#", 0).await;
     assert_eq!(reader.received_so_far().await.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_that_retains_all_it_can_leaves_the_others_their_room() {
+    let served =
+        serve(Limits { retained_bytes: 1 << 20, retained_bytes_per_writer: 1 << 19, ..Limits::default() })
+            .await;
+    let mut greedy = Client::connect(served.address, V5, "edge-greedy").await;
+    let mut codes = Vec::new();
+    for i in 0..8 {
+        let topic = format!("fleet/v1/edge/greedy/app/app-{i}");
+        codes.push(greedy.publish(&topic, &[0; 100_000], true, &[]).await);
+    }
+    assert_eq!(codes, [[Some(0); 5].as_slice(), &[Some(0x97); 3]].concat());
+    let mut modest = Client::connect(served.address, V5, "edge-modest").await;
+    assert_eq!(modest.publish("fleet/v1/edge/modest/status", &[0; 100_000], true, &[]).await, Some(0));
+}
