@@ -118,7 +118,7 @@ pub struct Broker {
     pub(crate) limits: Limits,
     pub(crate) access: Access,
     pub(crate) tls: Option<Tls>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) gate: Gate,
     pub(crate) registry: Arc<Registry>,
     pub(crate) router: Router,
     pub(crate) subscribers: Arc<Subscribers>,

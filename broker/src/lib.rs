@@ -36,6 +36,7 @@ mod message;
 pub mod meters;
 mod metrics;
 mod packet;
+mod places;
 mod registry;
 mod retained;
 mod router;

@@ -28,6 +28,8 @@ pub struct Limits {
     pub password_checks: usize,
     /// Passwords that may wait to be checked; the CONNECT of the next one is refused as "server busy".
     pub password_waits: usize,
+    /// Passwords from one address that are checked or wait for it; as for those of all, so that nobody takes all places.
+    pub passwords_per_address: usize,
     /// The longest keep-alive, in seconds. An MQTT 5 client that asks for more, or for none, is given this one.
     pub keep_alive_max_s: u16,
     /// How often the broker tells its figures below `$SYS`.
@@ -85,6 +87,7 @@ impl Default for Limits {
             connects_per_second: 20_000,
             password_checks: 2,
             password_waits: 64,
+            passwords_per_address: 4,
             sys_period: Duration::from_secs(10),
             connect_wait: Duration::from_secs(10),
             keep_alive_max_s: 60,

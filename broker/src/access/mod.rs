@@ -12,6 +12,7 @@ mod password;
 mod rules;
 mod users;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -30,6 +31,7 @@ use users::Users;
 
 use crate::limits::Limits;
 use crate::packet::Login;
+use crate::places::Places;
 
 /// Why nobody is known by what a client showed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,8 +61,9 @@ pub(crate) struct Known {
     users: RwLock<Arc<Users>>,
     /// Passwords under check.
     checking: Arc<Semaphore>,
-    /// Passwords under check, or waiting for it.
+    /// Passwords under check, or waiting for it: of all, and of one address.
     waiting: Semaphore,
+    waiting_from: Arc<Places>,
 }
 
 impl Access {
@@ -73,6 +76,7 @@ impl Access {
             users: RwLock::new(Arc::new(users)),
             checking: Arc::new(Semaphore::new(limits.password_checks)),
             waiting: Semaphore::new(limits.password_checks + limits.password_waits),
+            waiting_from: Places::new(limits.passwords_per_address),
         }))
     }
 
@@ -96,12 +100,14 @@ impl Access {
         }
     }
 
-    /// Finds out who a client is. `certificate` has the names in its certificate, which was verified.
+    /// Finds out who a client is. `certificate` has the names in its certificate, which was verified; `from` is its
+    /// address.
     pub(crate) async fn identify(
         &self,
         client_id: &str,
         login: Option<&Login>,
         certificate: &[String],
+        from: IpAddr,
     ) -> Result<Arc<User>, Unknown> {
         let known = match self {
             Self::Open => return claimed(client_id).map(Arc::new).map_err(Unknown::ClientId),
@@ -113,7 +119,9 @@ impl Access {
                 Err(Unknown::Mixed)
             }
             (Some(user), _) => Ok(Arc::clone(user)),
-            (None, Some(login)) => known.check(users.named(&login.name).ok_or(Unknown::Wrong)?, login).await,
+            (None, Some(login)) => {
+                known.check(users.named(&login.name).ok_or(Unknown::Wrong)?, login, from).await
+            }
             (None, None) => Err(Unknown::Nobody),
         }
     }
@@ -124,18 +132,24 @@ impl Known {
         Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn check(&self, user: &Arc<User>, login: &Login) -> Result<Arc<User>, Unknown> {
+    async fn check(&self, user: &Arc<User>, login: &Login, from: IpAddr) -> Result<Arc<User>, Unknown> {
         let is_right = match &user.credential {
             Some(Credential::Token(digest)) => Digest::of(login.secret.as_bytes()) == *digest,
             Some(Credential::Password(hash)) => {
-                self.check_password(hash.clone(), login.secret.clone()).await?
+                self.check_password(hash.clone(), login.secret.clone(), from).await?
             }
             Some(Credential::Certificate(_)) | None => false,
         };
         if is_right { Ok(Arc::clone(user)) } else { Err(Unknown::Wrong) }
     }
 
-    async fn check_password(&self, hash: PasswordHash, password: String) -> Result<bool, Unknown> {
+    async fn check_password(
+        &self,
+        hash: PasswordHash,
+        password: String,
+        from: IpAddr,
+    ) -> Result<bool, Unknown> {
+        let _place = self.waiting_from.take(from).ok_or(Unknown::Busy)?;
         let _waiting = self.waiting.try_acquire().map_err(|_| Unknown::Busy)?;
         let checking = Arc::clone(&self.checking).acquire_owned().await.map_err(|_| Unknown::Busy)?;
         // The permit goes along: a client that leaves does not make room for another check.
@@ -160,6 +174,9 @@ fn claimed(client_id: &str) -> Result<User, IdError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
 
     fn login(name: &str, secret: &str) -> Login {
         Login { name: name.into(), secret: secret.into() }
@@ -215,7 +232,7 @@ mod tests {
             (Some(login("edge-e1", &token)), &stranger, Ok("edge-e1")),
             (None, &stranger, Err(Unknown::Nobody)),
         ] {
-            let found = access.identify("any", login.as_ref(), certificate).await;
+            let found = access.identify("any", login.as_ref(), certificate, HERE).await;
             assert_eq!(
                 found.as_ref().map(|user| user.name.as_str()),
                 expected.as_ref().copied(),
@@ -240,19 +257,41 @@ mod tests {
         let Access::Users(known) = &access else { panic!() };
         let under_check = Arc::clone(&known.checking).acquire_owned().await.unwrap();
         let anna = login("operator-anna", "long enough");
-        let mut waiting = std::pin::pin!(access.identify("x", Some(&anna), &[]));
+        let mut waiting = std::pin::pin!(access.identify("x", Some(&anna), &[], HERE));
         let poll = |future: std::pin::Pin<&mut _>| {
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             Future::poll(future, &mut context).is_ready()
         };
         assert!(!poll(waiting.as_mut()));
         // One is under check by the permit above, but waits for nothing: so two more fit, and the third does not.
-        let mut another = std::pin::pin!(access.identify("x", Some(&anna), &[]));
+        let mut another = std::pin::pin!(access.identify("x", Some(&anna), &[], HERE));
         assert!(!poll(another.as_mut()));
-        assert_eq!(access.identify("x", Some(&anna), &[]).await.unwrap_err(), Unknown::Busy);
-        assert!(access.identify("x", Some(&login("edge-e1", &token)), &[]).await.is_ok());
+        assert_eq!(access.identify("x", Some(&anna), &[], HERE).await.unwrap_err(), Unknown::Busy);
+        assert!(access.identify("x", Some(&login("edge-e1", &token)), &[], HERE).await.is_ok());
         drop(under_check);
         assert!(waiting.await.is_ok() && another.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_address_takes_a_few_of_the_places_for_passwords_and_others_find_room() {
+        let limits = Limits { password_checks: 1, passwords_per_address: 2, ..Limits::default() };
+        let (_folder, access) = with_users(
+            |file| {
+                let password = NewCredential::Password("long enough".into());
+                file.add(Role::Operator, &["anna".into()], &password, false).unwrap();
+            },
+            &limits,
+        );
+        let Access::Users(known) = &access else { panic!() };
+        let _under_check = Arc::clone(&known.checking).acquire_owned().await.unwrap();
+        let anna = login("operator-anna", "long enough");
+        let identify = |from| {
+            let mut identifying = Box::pin(access.identify("x", Some(&anna), &[], from));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            (identifying.as_mut().poll(&mut context).is_ready(), identifying)
+        };
+        let identifying = [HERE, HERE, HERE, THERE].map(identify);
+        assert_eq!(identifying.map(|(is_refused, _)| is_refused), [false, false, true, false]);
     }
 
     #[tokio::test]

@@ -3,8 +3,7 @@
 //! What one address may have is refused beyond its limit at once. What all may have is waited for: the accept loop
 //! stops, and the next ones wait in the system's queue, as they do while a whole fleet comes back.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,17 +12,17 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::limits::Limits;
 use crate::lock::lock;
+use crate::places::{Place, Places};
 
 /// How far ahead of the pace a burst may run, in seconds.
 const BURST: Duration = Duration::from_secs(1);
 
 /// Counts all that come in by any listener of a broker.
 pub(crate) struct Gate {
-    addresses: Mutex<HashMap<IpAddr, Held>>,
+    open: Arc<Places>,
+    half_open_from: Arc<Places>,
     half_open: Arc<Semaphore>,
     pace: Mutex<Pace>,
-    per_address_max: usize,
-    half_open_per_address_max: usize,
 }
 
 /// So many in a second: when the next one may come.
@@ -32,45 +31,31 @@ struct Pace {
     spacing: Duration,
 }
 
-/// What one address has.
-#[derive(Default)]
-struct Held {
-    open: usize,
-    half_open: usize,
-}
-
 /// The address has as many connections, or half-open ones, as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Crowded;
 
-/// A connection, for as long as this lives.
-pub(crate) struct Open {
-    gate: Arc<Gate>,
-    address: IpAddr,
-}
-
 /// A connection whose client has not been let in yet.
+#[derive(Debug)]
 pub(crate) struct HalfOpen {
-    gate: Arc<Gate>,
-    address: IpAddr,
+    _place: Place,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Gate {
-    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
-            addresses: Mutex::default(),
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            open: Places::new(limits.connections_per_address),
+            half_open_from: Places::new(limits.half_open_per_address),
             half_open: Arc::new(Semaphore::new(limits.half_open)),
             pace: Mutex::new(Pace::new(Instant::now(), limits.connects_per_second)),
-            per_address_max: limits.connections_per_address,
-            half_open_per_address_max: limits.half_open_per_address,
-        })
+        }
     }
 
-    /// Lets one in as soon as it may come.
-    pub(crate) async fn enter(self: &Arc<Self>, address: IpAddr) -> Result<(Open, HalfOpen), Crowded> {
-        let address = block(address);
-        self.check(address)?;
+    /// Lets one in as soon as it may come: a place until it is gone, and one until it is let in.
+    pub(crate) async fn enter(&self, address: IpAddr) -> Result<(Place, HalfOpen), Crowded> {
+        let open = self.open.take(address).ok_or(Crowded)?;
+        let place = self.half_open_from.take(address).ok_or(Crowded)?;
         let now = Instant::now();
         let turn = lock(&self.pace).turn(now);
         // A timer takes a millisecond even when its time has come.
@@ -78,30 +63,7 @@ impl Gate {
             sleep_until(turn).await;
         }
         let permit = Arc::clone(&self.half_open).acquire_owned().await.map_err(|_| Crowded)?;
-        let mut addresses = lock(&self.addresses);
-        let held = addresses.entry(address).or_default();
-        held.open += 1;
-        held.half_open += 1;
-        let gate = || Arc::clone(self);
-        Ok((Open { gate: gate(), address }, HalfOpen { gate: gate(), address, _permit: permit }))
-    }
-
-    fn check(&self, address: IpAddr) -> Result<(), Crowded> {
-        let addresses = lock(&self.addresses);
-        let is_full = addresses.get(&address).is_some_and(|held| {
-            held.open >= self.per_address_max || held.half_open >= self.half_open_per_address_max
-        });
-        if is_full { Err(Crowded) } else { Ok(()) }
-    }
-
-    fn give_back(&self, address: IpAddr, what: impl Fn(&mut Held) -> &mut usize) {
-        let mut addresses = lock(&self.addresses);
-        if let Some(held) = addresses.get_mut(&address) {
-            *what(held) -= 1;
-            if held.open == 0 && held.half_open == 0 {
-                addresses.remove(&address);
-            }
-        }
+        Ok((open, HalfOpen { _place: place, _permit: permit }))
     }
 }
 
@@ -118,26 +80,6 @@ impl Pace {
     }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.gate.give_back(self.address, |held| &mut held.open);
-    }
-}
-
-impl Drop for HalfOpen {
-    fn drop(&mut self) {
-        self.gate.give_back(self.address, |held| &mut held.half_open);
-    }
-}
-
-/// Whoever has one IPv6 address has its /64.
-fn block(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,18 +92,13 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_its_connections_an_address_is_refused_and_others_are_not() {
-        let gate = Gate::new(&Limits { connections_per_address: 2, ..Limits::default() });
-        let first = gate.enter(there("2001:db8::1")).await.unwrap();
-        let second = gate.enter(there("2001:db8::2")).await.unwrap();
-        assert_eq!(gate.enter(there("2001:db8::3")).await.err(), Some(Crowded), "its /64 is one address");
-        assert!(gate.enter(there("2001:db8:0:1::1")).await.is_ok());
-        assert!(gate.enter(there("::ffff:127.0.0.1")).await.is_ok());
-        drop(first.1);
-        assert!(gate.enter(there("2001:db8::3")).await.is_err(), "let in is still open");
-        drop(first.0);
-        assert!(gate.enter(there("2001:db8::3")).await.is_ok());
-        drop(second);
-        assert!(lock(&gate.addresses).is_empty());
+        let gate = Gate::new(&Limits { connections_per_address: 1, ..Limits::default() });
+        let (open, half_open) = gate.enter(HERE).await.unwrap();
+        assert!(gate.enter(there("192.0.2.1")).await.is_ok());
+        drop(half_open);
+        assert_eq!(gate.enter(HERE).await.err(), Some(Crowded), "let in is still open");
+        drop(open);
+        assert!(gate.enter(HERE).await.is_ok());
     }
 
     #[tokio::test]
@@ -176,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_all_half_open_connections_the_next_one_waits() {
-        let gate = Gate::new(&Limits { half_open: 1, ..Limits::default() });
+        let gate = Arc::new(Gate::new(&Limits { half_open: 1, ..Limits::default() }));
         let (_open, half_open) = gate.enter(HERE).await.unwrap();
         let next = tokio::spawn({
             let gate = Arc::clone(&gate);

@@ -20,9 +20,10 @@ pub use tls::{ClientCertificate, TlsError, TlsFiles};
 
 use crate::broker::Broker;
 use crate::meters::Refused;
+use crate::places::Place;
 use crate::session;
 pub(crate) use gate::Gate;
-use gate::{Crowded, HalfOpen, Open};
+use gate::{Crowded, HalfOpen};
 pub(crate) use tls::Tls;
 use websocket::WebSocket;
 
@@ -83,7 +84,7 @@ pub(crate) struct Visitor {
     /// When its CONNECT must be whole.
     pub deadline: Instant,
     /// To be given back when it is gone.
-    pub open: Open,
+    pub open: Place,
 }
 
 impl Visitor {

@@ -28,9 +28,9 @@ pub(super) async fn greet<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let Visitor { peer, certificate, deadline, .. } = visitor;
+    let Visitor { peer, deadline, .. } = visitor;
     let (version, refusal) = match timeout_at(*deadline, read_first(broker, stream, input)).await {
-        Ok(Ok(First::Connect(connect))) => match admit(broker, *connect, certificate).await {
+        Ok(Ok(First::Connect(connect))) => match admit(broker, *connect, visitor).await {
             Ok(admitted) => return Some(admitted),
             Err(refused) => refused,
         },
@@ -74,12 +74,13 @@ where
 async fn admit(
     broker: &Arc<Broker>,
     connect: IncomingConnect,
-    certificate: &[String],
+    Visitor { peer, certificate, .. }: &Visitor,
 ) -> Result<(Admission, Box<Claim>), (Version, Refusal)> {
     let version = connect.version;
     let refused = |refusal| (version, refusal);
-    let identified = broker.access.identify(&connect.connect.client_id, connect.login.as_ref(), certificate);
-    let user = identified.await.map_err(|unknown| refused(unknown.into()))?;
+    let (client_id, login) = (&connect.connect.client_id, connect.login.as_ref());
+    let user = broker.access.identify(client_id, login, certificate, peer.ip()).await;
+    let user = user.map_err(|unknown| refused(unknown.into()))?;
     let serial = broker.next_serial();
     let admission = Admission::decide(connect, Arc::clone(&user), serial, &broker.limits).map_err(refused)?;
     let claim = broker.registry.claim(&admission.client_id, admission.clean_start, serial, &user).await;
