@@ -159,7 +159,7 @@ impl Broker {
         let broker = Arc::new(Self {
             access,
             tls,
-            gate: Gate::new(&config.limits),
+            gate: Gate::new(&config.limits, Arc::clone(&meters)),
             registry: Registry::new(&config.limits, Arc::clone(&meters)),
             limits: config.limits,
             router: router.map_err(|error| StartError::Router(error.to_string()))?,

@@ -15,9 +15,10 @@ pub struct Limits {
     /// Sockets at a time that one address has open (an IPv6 address counts with its /64); the next one is closed at
     /// once.
     pub connections_per_address: usize,
-    /// Sockets at a time that have not yet been admitted; beyond it the next ones wait in the system's queue.
+    /// Sockets at a time that have not yet been admitted; beyond it the oldest of the address that has most is closed
+    /// for one of an address that has fewer, or, if none has, the next one waits in the system's queue.
     pub half_open: usize,
-    /// The same for one address; the next one is closed at once, so that nobody can make all others wait.
+    /// The same for one address; the next one is closed at once.
     pub half_open_per_address: usize,
     /// Sockets accepted in a second; beyond it the next ones wait in the system's queue.
     pub connects_per_second: u32,

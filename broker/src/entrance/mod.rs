@@ -82,7 +82,7 @@ pub(crate) struct Visitor {
     /// To be given back when it is let in.
     pub half_open: HalfOpen,
     /// When its CONNECT must be whole.
-    pub deadline: Instant,
+    deadline: Instant,
     /// To be given back when it is gone.
     pub open: Place,
 }
@@ -93,6 +93,14 @@ impl Visitor {
         let (open, half_open) = broker.gate.enter(peer.ip()).await?;
         let deadline = Instant::now() + broker.limits.connect_wait;
         Ok(Self { peer, certificate: Vec::new(), half_open, deadline, open })
+    }
+
+    /// What it does within its time; nothing when that is over, or when it must give way to another.
+    pub(crate) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = timeout_at(self.deadline, doing) => done.ok(),
+            () = self.half_open.gives_way() => None,
+        }
     }
 }
 
@@ -131,13 +139,13 @@ async fn receive(broker: &Arc<Broker>, stream: TcpStream, peer: SocketAddr, tran
 async fn serve(broker: Arc<Broker>, stream: TcpStream, transport: Transport, mut visitor: Visitor) {
     // On the heap, so that it is gone when the session begins.
     let handshake = Box::pin(shake_hands(&broker, stream, transport));
-    match timeout_at(visitor.deadline, handshake).await {
-        Ok(Ok((stream, certificate))) => {
+    match visitor.in_time(handshake).await {
+        Some(Ok((stream, certificate))) => {
             visitor.certificate = certificate;
             session::serve(broker, stream, visitor).await;
         }
-        Ok(Err(error)) => tracing::debug!(peer = %visitor.peer, %error, "a handshake failed"),
-        Err(_) => tracing::debug!(peer = %visitor.peer, "a handshake was not done in time"),
+        Some(Err(error)) => tracing::debug!(peer = %visitor.peer, %error, "a handshake failed"),
+        None => tracing::debug!(peer = %visitor.peer, "a handshake was not done in time"),
     }
 }
 

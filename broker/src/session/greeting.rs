@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout_at;
 
 use super::finish;
 use super::input::poll_read;
@@ -28,20 +27,20 @@ pub(super) async fn greet<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let Visitor { peer, deadline, .. } = visitor;
-    let (version, refusal) = match timeout_at(*deadline, read_first(broker, stream, input)).await {
-        Ok(Ok(First::Connect(connect))) => match admit(broker, *connect, visitor).await {
+    let peer = visitor.peer;
+    let (version, refusal) = match visitor.in_time(read_first(broker, stream, input)).await {
+        Some(Ok(First::Connect(connect))) => match admit(broker, *connect, visitor).await {
             Ok(admitted) => return Some(admitted),
             Err(refused) => refused,
         },
-        Ok(Ok(First::Unsupported(level))) => {
+        Some(Ok(First::Unsupported(level))) => {
             (if level < 5 { Version::V4 } else { Version::V5 }, Refusal::Version(level))
         }
-        Ok(Err(close)) => {
+        Some(Err(close)) => {
             tracing::debug!(%peer, reason = %close, "no CONNECT came");
             return None;
         }
-        Err(_) => {
+        None => {
             tracing::debug!(%peer, "no CONNECT came in time");
             return None;
         }

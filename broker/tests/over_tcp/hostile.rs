@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flotilla_broker::{Broker, ClientCertificate, Config, Limits, Listener, TlsFiles, Transport};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -122,14 +122,22 @@ async fn connecting_and_resetting_at_once_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn those_who_connect_and_say_nothing_keep_nobody_out() {
-    let limits = Limits { half_open: 150, connect_wait: Duration::from_secs(3600), ..Limits::default() };
+async fn those_who_connect_from_elsewhere_and_say_nothing_keep_nobody_out() {
+    let connect_wait = Duration::from_secs(3600);
+    let limits =
+        Limits { half_open: 2 * TIMES, half_open_per_address: TIMES, connect_wait, ..Limits::default() };
     let (served, bystander) = serve_bystander(limits).await;
     let mut silent = Vec::new();
-    for _ in 0..TIMES {
-        silent.push(Client::open(served.address, V5).await);
+    for from in ["127.0.0.2:0", "127.0.0.3:0"] {
+        for _ in 0..TIMES {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(from.parse().unwrap()).unwrap();
+            silent.push(socket.connect(served.address).await.unwrap());
+        }
     }
-    Client::connect(served.address, V5, "x").await;
+    for _ in 0..TIMES {
+        Client::connect(served.address, V5, "x").await;
+    }
     bystander.finish().await;
 }
 
