@@ -44,7 +44,7 @@ pub struct Args {
     /// Listen here for MQTT over TLS
     #[arg(long, value_name = "ADDRESS", requires = "cert")]
     pub tls: Vec<SocketAddr>,
-    /// Listen here for MQTT over WebSocket
+    /// Listen here for MQTT over WebSocket; with --open for pages of this machine alone
     #[arg(long, value_name = "ADDRESS")]
     pub ws: Vec<SocketAddr>,
     /// Listen here for MQTT over WebSocket and TLS

@@ -80,6 +80,11 @@ impl Access {
         }))
     }
 
+    /// Whether nobody proves who it is.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
     /// Reads the file again. Returns the number of users.
     ///
     /// # Errors

@@ -163,7 +163,8 @@ async fn shake_hands(
         (true, None) => return Err(std::io::Error::other("there is no certificate")),
     };
     if matches!(transport, Transport::WebSocket | Transport::SecureWebSocket) {
-        let stream = WebSocket::accept(stream, broker.limits.packet_bytes).await?;
+        let only_local = broker.access.is_open();
+        let stream = WebSocket::accept(stream, broker.limits.packet_bytes, only_local).await?;
         return Ok((Box::new(stream), certificate));
     }
     Ok((stream, certificate))

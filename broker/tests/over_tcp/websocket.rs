@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
+use flotilla_broker::access::{AccessFile, NewCredential, Role};
 use flotilla_broker::{Broker, ClientCertificate, Config, Listener, Running, TlsFiles, Transport};
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -163,6 +164,34 @@ async fn who_does_not_offer_mqtt_or_sends_text_is_sent_away() {
     assert!(matches!(end, None | Some(Ok(Message::Close(_)) | Err(_))), "{end:?}");
     let mut bystander = Client::connect(addresses[0], V5, "y").await;
     assert_eq!(bystander.received_so_far().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_broker_takes_no_page_from_elsewhere_and_one_with_users_leaves_that_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let access = folder.path().join("access.toml");
+    AccessFile::at(&access).add(Role::Edge, &["e1".into()], &NewCredential::Token, false).unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    for (access, origin, expected) in [
+        (None, "http://example.org", 403),
+        (None, "http://localhost:3000", 101),
+        (Some(access), "http://example.org", 101),
+    ] {
+        let listeners = vec![Listener { transport: Transport::WebSocket, address }];
+        let config = Config { listeners, access, ..Config::open(address, &folder.path().join("broker")) };
+        let running = Broker::start(config).await.unwrap();
+        let mut request = "ws://localhost/mqtt".into_client_request().unwrap();
+        request.headers_mut().insert("Sec-WebSocket-Protocol", "mqtt".parse().unwrap());
+        request.headers_mut().insert("Origin", origin.parse().unwrap());
+        let stream = TcpStream::connect(running.local_addrs()[0]).await.unwrap();
+        let status = match tokio_tungstenite::client_async(request, stream).await {
+            Ok((_, response)) => response.status(),
+            Err(Error::Http(refusal)) => refusal.status(),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(status, expected, "{origin}");
+        running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
