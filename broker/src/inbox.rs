@@ -59,6 +59,8 @@ pub(crate) struct Delivery {
     pub identifiers: Vec<u32>,
     /// The shared subscription through which it came, as it was subscribed to.
     pub share: Option<Arc<str>>,
+    /// It came straight to a client that was connected.
+    pub live: bool,
 }
 
 /// Why a session should look up.
@@ -123,7 +125,7 @@ impl Inbox {
     }
 
     /// Puts a message in, or gives it back if there is no room.
-    pub(crate) fn push(&self, delivery: Delivery) -> Result<(), Delivery> {
+    pub(crate) fn push(&self, mut delivery: Delivery) -> Result<(), Delivery> {
         let bounds = self.present_bounds();
         let mut state = lock(&self.state);
         let bytes = delivery.message.size_bytes();
@@ -140,6 +142,7 @@ impl Inbox {
             self.count_out(1);
             self.meters.dropped(Dropped::QueueFullQos0).add(1);
         }
+        delivery.live &= state.attached;
         state.put(delivery);
         self.meters.queued_messages.add(1);
         self.meters.queued_bytes.add(PLACE_BYTES);
@@ -169,6 +172,11 @@ impl Inbox {
             None => state.shrink(),
         }
         delivery
+    }
+
+    /// Drops what waits, and tells how many that were.
+    pub(crate) fn clear(&self) -> usize {
+        std::iter::from_fn(|| self.pop()).count()
     }
 
     /// How many wait for a client that is connected, or for its acknowledgement; nothing if none is.
@@ -251,7 +259,7 @@ impl Drop for Waiting {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        self.clear();
     }
 }
 
@@ -302,7 +310,7 @@ impl State {
 #[cfg(test)]
 pub(crate) fn delivery(name: &str, qos: QoS) -> Delivery {
     let message = crate::message::sample(name, "");
-    Delivery { message, qos, retain: false, identifiers: Vec::new(), share: None }
+    Delivery { message, qos, retain: false, identifiers: Vec::new(), share: None, live: true }
 }
 
 #[cfg(test)]

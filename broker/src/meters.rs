@@ -37,7 +37,7 @@ pub struct Meters {
     pub router_deaths: Count,
     /// Times that the router was replaced because it had carried as much as one may.
     pub router_renewals: Count,
-    /// From reading a publish to writing it for a subscriber that was waiting for it.
+    /// From reading a publish to writing it for a subscriber that was connected when it came.
     pub latency: Histogram,
     dropped: [Count; Dropped::ALL.len()],
     refused: [Count; Refused::ALL.len()],
@@ -74,12 +74,20 @@ pub enum Dropped {
     TooLong,
     /// Nobody in a shared subscription could take it.
     NoMember,
+    /// Its session ended while its client was away: expired, evicted, barred or begun anew.
+    SessionEnded,
 }
 
 impl Dropped {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::QueueFullQos0, Self::QueueFullQos1, Self::Expired, Self::TooLong, Self::NoMember];
+    pub const ALL: [Self; 6] = [
+        Self::QueueFullQos0,
+        Self::QueueFullQos1,
+        Self::Expired,
+        Self::TooLong,
+        Self::NoMember,
+        Self::SessionEnded,
+    ];
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
@@ -89,6 +97,7 @@ impl Dropped {
             Self::Expired => "expired",
             Self::TooLong => "too_long",
             Self::NoMember => "no_member",
+            Self::SessionEnded => "session_ended",
         }
     }
 }
@@ -247,7 +256,7 @@ mod tests {
         for (i, what) in Refused::ALL.into_iter().enumerate() {
             meters.refused(what).add(i as u64 + 1);
         }
-        assert_eq!(Dropped::ALL.map(|why| meters.dropped(why).get()), [1, 2, 3, 4, 5]);
+        assert_eq!(Dropped::ALL.map(|why| meters.dropped(why).get()), [1, 2, 3, 4, 5, 6]);
         assert_eq!(Refused::ALL.map(|what| meters.refused(what).get()), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         let names: std::collections::BTreeSet<_> = Refused::ALL.iter().map(|what| what.name()).collect();
         assert_eq!(names.len(), Refused::ALL.len());

@@ -76,6 +76,10 @@ impl Kept {
             broker.subscribers.unsubscribe(filter, &self.inbox);
         }
         self.pass_on_shared(broker, false);
+        if self.inbox.load().is_none() {
+            let held = self.inbox.clear() + self.window.len();
+            broker.meters.dropped(Dropped::SessionEnded).add(held as u64);
+        }
     }
 
     /// Does in time what is due while the client is away.

@@ -1,6 +1,8 @@
 //! What a client is sent: what it has not acknowledged, what waits for it, and the retained messages that it
 //! subscribed to.
 
+use std::time::Duration;
+
 use rumqttd::protocol::QoS;
 
 use super::Session;
@@ -31,12 +33,9 @@ impl Session {
         {
             self.write_publish(&delivery, pkid, true);
         }
-        let now_us = now_us();
         while self.takes()
             && let Some(delivery) = self.kept.inbox.pop()
         {
-            let took_us = now_us.saturating_sub(delivery.message.received_us());
-            self.broker.meters.latency.note(std::time::Duration::from_micros(took_us));
             self.deliver_one(&delivery)?;
         }
         self.deliver_backlog()?;
@@ -64,7 +63,14 @@ impl Session {
             }
             let qos = min_qos(backlog.options.qos, message.qos());
             let identifiers = backlog.options.identifier.into_iter().collect();
-            self.deliver_one(&Delivery { message, qos, retain: true, identifiers, share: None })?;
+            self.deliver_one(&Delivery {
+                message,
+                qos,
+                retain: true,
+                identifiers,
+                share: None,
+                live: false,
+            })?;
         }
         if !through {
             self.kept.backlog.push_front(backlog);
@@ -89,7 +95,8 @@ impl Session {
     fn write_publish(&mut self, delivery: &Delivery, pkid: u16, dup: bool) {
         let message = &delivery.message;
         let version = self.admission.version;
-        let Ok(expiry_s) = message.left_s(now_us()) else { return self.leave_out(pkid, Dropped::Expired) };
+        let now_us = now_us();
+        let Ok(expiry_s) = message.left_s(now_us) else { return self.leave_out(pkid, Dropped::Expired) };
         let head = PublishHead {
             qos: delivery.qos,
             pkid,
@@ -107,6 +114,10 @@ impl Session {
         head.write(version, self.output.tail());
         self.output.put_payload(message);
         self.broker.meters.messages_out.add(1);
+        if delivery.live && !dup {
+            let took_us = now_us.saturating_sub(message.received_us());
+            self.broker.meters.latency.note(Duration::from_micros(took_us));
+        }
     }
 
     fn leave_out(&mut self, pkid: u16, why: Dropped) {

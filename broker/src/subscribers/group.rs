@@ -53,7 +53,7 @@ impl Group {
             .map(|member| (member.burden(), member))
             .collect();
         able.sort_by_key(|(burden, _)| *burden);
-        able.iter().any(|(_, member)| self.hand(member, message))
+        able.iter().any(|(_, member)| self.hand(member, message, leaving.is_none()))
     }
 
     /// Hands what members that are away hold to one that has come, as far as it takes it.
@@ -61,16 +61,17 @@ impl Group {
         let Some(come) = self.members.iter().find(|member| member.inbox.serial == come) else { return };
         for away in self.members.iter().filter(|member| member.inbox.load().is_none()) {
             for held in away.inbox.take_shared(|path| *path == *self.path) {
-                if !self.hand(come, &held.message) {
+                if !self.hand(come, &held.message, false) {
                     away.inbox.push_or_drop(held);
                 }
             }
         }
     }
 
-    fn hand(&self, member: &Subscriber, message: &Message) -> bool {
+    fn hand(&self, member: &Subscriber, message: &Message, live: bool) -> bool {
         let mut delivery = delivery(message, std::iter::once::<&Options>(&member.options));
         delivery.share = Some(Arc::clone(&self.path));
+        delivery.live = live;
         member.inbox.push(delivery).is_ok()
     }
 }

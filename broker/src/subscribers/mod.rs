@@ -163,7 +163,8 @@ fn delivery<'a>(message: &Message, matching: impl Iterator<Item = &'a Options>) 
         retain |= options.retain_as_published && message.retain();
         identifiers.extend(options.identifier);
     }
-    Delivery { message: message.clone(), qos: min_qos(qos, message.qos()), retain, identifiers, share: None }
+    let qos = min_qos(qos, message.qos());
+    Delivery { message: message.clone(), qos, retain, identifiers, share: None, live: true }
 }
 
 /// The smaller of two QoS.

@@ -32,6 +32,11 @@ async fn connected(served: &Served, count: u64) {
     until(|| served.running.meters().connections.get() == count).await;
 }
 
+/// Waits until so many messages wait: a publish is acknowledged before it is delivered.
+async fn waiting(served: &Served, count: u64) {
+    until(|| served.running.meters().queued_messages.get() == count).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_keeps_subscriptions_and_messages_for_a_client_that_is_away() {
     let served = serve(Limits::default()).await;
@@ -162,6 +167,31 @@ async fn a_shared_subscription_outlives_the_connection_of_an_edge() {
     let mut center = Client::connect(served.address, V5, "center-c1").await;
     center.publish(ack, b"x", false, &[]).await;
     assert_eq!(edge.received().await.payload, b"x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_for_a_client_that_was_away_tells_no_latency_and_counts_as_dropped_with_its_session() {
+    let served = serve(Limits::default()).await;
+    let meters = served.running.meters();
+    let mut edge = edge(&served).await;
+    let (mut reader, _) = Client::connect_with(served.address, lasting("center-c1", 99)).await;
+    reader.subscribe(WANT, 1).await;
+    edge.publish(WANT, &[0], false, &[]).await;
+    reader.received_silently().await;
+    assert_eq!(meters.latency.count(), 1);
+    drop(reader);
+    connected(&served, 1).await;
+    edge.publish(WANT, &[1], false, &[]).await;
+    waiting(&served, 1).await;
+    let (mut reader, _) = Client::connect_with(served.address, lasting("center-c1", 99)).await;
+    assert_eq!(payloads(&[reader.received_silently().await, reader.received_silently().await]), [0, 1]);
+    assert_eq!(meters.latency.count(), 1, "neither what comes again nor what waited");
+    drop(reader);
+    connected(&served, 1).await;
+    edge.publish(WANT, &[2], false, &[]).await;
+    waiting(&served, 1).await;
+    Client::connect(served.address, V5, "center-c1").await;
+    assert_eq!(meters.dropped(Dropped::SessionEnded).get(), 3);
 }
 
 fn with_will(delay_s: u8, expiry_s: u8) -> Connect {
