@@ -175,7 +175,7 @@ impl Broker {
         let mut tasks: Vec<_> = sockets.into_iter().zip(config.listeners).map(accepting).collect();
         tasks.push(tokio::spawn(sys::tell(Arc::clone(&broker))));
         let metrics_addr = metrics.as_ref().and_then(|metrics| metrics.local_addr().ok());
-        tasks.extend(metrics.map(|socket| tokio::spawn(metrics::serve(socket, Arc::clone(&broker.meters)))));
+        tasks.extend(metrics.map(|socket| tokio::spawn(metrics::serve(socket, Arc::clone(&broker)))));
         Ok(Running { broker, local_addrs, metrics_addr, tasks })
     }
 

@@ -35,6 +35,10 @@ pub struct Limits {
     pub keep_alive_max_s: u16,
     /// How often the broker tells its figures below `$SYS`.
     pub sys_period: Duration,
+    /// Connections at a time to the metrics; the next ones wait in the system's queue.
+    pub metrics_connections: usize,
+    /// How long one of them may take, from being accepted to having its answer, before it is closed.
+    pub metrics_wait: Duration,
     /// How long a client may take nothing of what waits for it, neither reading nor acknowledging, before it is
     /// closed as a slow reader.
     pub stall_wait: Duration,
@@ -90,6 +94,8 @@ impl Default for Limits {
             password_waits: 64,
             passwords_per_address: 4,
             sys_period: Duration::from_secs(10),
+            metrics_connections: 16,
+            metrics_wait: Duration::from_secs(10),
             connect_wait: Duration::from_secs(10),
             keep_alive_max_s: 60,
             stall_wait: Duration::from_secs(30),

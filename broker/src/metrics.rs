@@ -1,4 +1,6 @@
 //! Metrics for Prometheus: the [`Meters`] by name, as OpenMetrics text on an HTTP port, `GET /metrics`.
+//!
+//! A few at a time may ask, once a connection and not for long: the next ones wait in the system's queue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,25 +10,49 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 
+use crate::broker::Broker;
+use crate::entrance::ACCEPT_RETRY_WAIT;
 use crate::meters::{Count, Dropped, Histogram, Level, Meters, Refused};
 
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Serves the metrics for ever.
-pub(crate) async fn serve(listener: TcpListener, meters: Arc<Meters>) {
+pub(crate) async fn serve(listener: TcpListener, broker: Arc<Broker>) {
     let mut registry = Registry::with_prefix("flotilla_broker");
-    registry.register_collector(Box::new(Metrics(meters)));
+    registry.register_collector(Box::new(Metrics(Arc::clone(&broker.meters))));
     let registry = Arc::new(registry);
     let text = move || async move { text(&registry) };
-    if let Err(error) = axum::serve(listener, Router::new().route("/metrics", get(text))).await {
-        tracing::error!(%error, "metrics are no longer served");
+    let service = TowerToHyperService::new(Router::new().route("/metrics", get(text)));
+    let places = Arc::new(Semaphore::new(broker.limits.metrics_connections));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => TokioIo::new(stream),
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the metrics was not accepted");
+                sleep(ACCEPT_RETRY_WAIT).await;
+                continue;
+            }
+        };
+        let answering = Builder::new().keep_alive(false).serve_connection(stream, service.clone());
+        let answering = timeout(broker.limits.metrics_wait, answering);
+        tokio::spawn(async move {
+            let _place = place;
+            if let Ok(Err(error)) = answering.await {
+                tracing::debug!(%error, "metrics were not served");
+            }
+        });
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) use tls::Tls;
 use websocket::WebSocket;
 
 /// After an accept that failed, mostly for want of file descriptors, the next is tried this much later.
-const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// What MQTT travels in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use std::time::Duration;
 use flotilla_broker::access::{AccessFile, NewCredential, Role};
 use flotilla_broker::{Broker, Config, Limits, Running};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::client::{Client, Connect, V4, V5};
 
@@ -352,25 +354,33 @@ async fn what_the_broker_counts_is_told_below_sys_to_those_who_may_know() {
     assert_eq!(wide.received_so_far().await, [], "# does not mean them");
 }
 
+async fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_are_served_over_http() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+async fn metrics_are_served_over_http_to_whoever_asks_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let address = "127.0.0.1:0".parse().unwrap();
-    let config = Config { metrics: Some(address), ..Config::open(address, folder.path()) };
+    let metrics_wait = Duration::from_millis(500);
+    let limits = Limits { metrics_connections: 2, metrics_wait, ..Limits::default() };
+    let config = Config { metrics: Some(address), limits, ..Config::open(address, folder.path()) };
     let running = Broker::start(config).await.unwrap();
+    let metrics = running.metrics_addr().unwrap();
     let _client = Client::connect(running.local_addrs()[0], V5, "x").await;
-    let get = async |path: &str| {
-        let mut stream = tokio::net::TcpStream::connect(running.metrics_addr().unwrap()).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
-    let answer = get("/metrics").await;
+    let mut silent = [TcpStream::connect(metrics).await.unwrap(), TcpStream::connect(metrics).await.unwrap()];
+    silent[1].write_all(b"GET /metrics HTTP/1.1\r\nHost: ").await.unwrap();
+    let answer = get(metrics, "/metrics").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("content-type: application/openmetrics-text"), "{answer}");
     assert!(answer.contains("\nflotilla_broker_connections 1\n"), "{answer}");
-    assert!(get("/").await.starts_with("HTTP/1.1 404"));
+    assert!(get(metrics, "/").await.starts_with("HTTP/1.1 404"));
+    for silent in &mut silent {
+        let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "it is closed");
+    }
 }
