@@ -77,12 +77,12 @@ pub struct Args {
     /// Serve metrics for Prometheus here, http://ADDRESS/metrics, to everyone who can reach it
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
-    /// The most sessions at a time
+    /// The most clients that are connected at a time; sessions of 8,000 that are away are kept besides
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
     pub connections: usize,
-    /// The most connections from one address
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_per_address)]
-    pub connections_per_address: usize,
+    /// The most connections from one address [default: as many as in all, since a fleet may be behind one]
+    #[arg(long, value_name = "N")]
+    pub connections_per_address: Option<usize>,
     /// The most connections that are accepted in a second; the next ones wait
     #[arg(long, value_name = "N", default_value_t = Limits::default().connects_per_second, value_parser = clap::value_parser!(u32).range(1..))]
     pub connects_per_second: u32,
@@ -114,12 +114,7 @@ impl From<Args> for Config {
         }
         let (ca, crl, client_certificate) = (args.ca, args.crl, args.client_cert);
         let files = args.cert.zip(args.key);
-        let limits = Limits {
-            connections: args.connections,
-            connections_per_address: args.connections_per_address,
-            connects_per_second: args.connects_per_second,
-            ..Limits::default()
-        };
+        let limits = limits(args.connections, args.connections_per_address, args.connects_per_second);
         Self {
             listeners: all,
             data: args.data,
@@ -128,6 +123,19 @@ impl From<Args> for Config {
             metrics: args.metrics,
             limits,
         }
+    }
+}
+
+/// The limits that follow from those that are given.
+fn limits(connections: usize, per_address: Option<usize>, connects_per_second: u32) -> Limits {
+    let default = Limits::default();
+    let away = default.sessions - default.connections;
+    Limits {
+        connections,
+        sessions: connections.saturating_add(away),
+        connections_per_address: per_address.unwrap_or(connections),
+        connects_per_second,
+        ..default
     }
 }
 
@@ -179,5 +187,19 @@ fn make_room_for_sockets(clients: usize) {
 fn reload(running: &Running) {
     if let Err(error) = running.reload() {
         tracing::error!(%error, "what the files said before still holds");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_connections_have_room_for_their_sessions_and_may_come_from_one_address() {
+        let more = limits(50_000, None, 1);
+        assert_eq!((more.connections, more.sessions, more.connections_per_address), (50_000, 58_000, 50_000));
+        assert_eq!(limits(50_000, Some(10), 1).connections_per_address, 10);
+        let Limits { connections, connects_per_second, .. } = Limits::default();
+        assert_eq!(limits(connections, None, connects_per_second), Limits::default());
     }
 }

@@ -13,7 +13,7 @@ pub struct Limits {
     /// is ended.
     pub sessions: usize,
     /// Sockets at a time that one address has open (an IPv6 address counts with its /64); the next one is closed at
-    /// once.
+    /// once. As many as in all, unless somebody sets it: a fleet may be behind one address.
     pub connections_per_address: usize,
     /// Sockets at a time that have not yet been admitted; beyond it the oldest of the address that has most is closed
     /// for one of an address that has fewer, or, if none has, the next one waits in the system's queue.
