@@ -68,7 +68,8 @@ pub struct Args {
     /// An authority whose client certificates are taken, in PEM; may be repeated
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub ca: Vec<PathBuf>,
-    /// What an authority has revoked, in PEM; may be repeated. Of an authority without a list all are good
+    /// What an authority has revoked, in PEM; may be repeated. Of an authority without a list all are good. Asked when a
+    /// client connects: one that is connected stays until its user is removed, flotilla access remove, SIGHUP
     #[arg(long, value_name = "FILE", requires = "ca")]
     pub crl: Vec<PathBuf>,
     /// Whether clients over TLS must have a certificate

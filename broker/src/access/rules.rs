@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_report_is_a_topic_of_the_protocol_that_is_not_for_agents_alone() {
+    fn every_report_is_a_topic_of_the_protocol() {
         for report in REPORTS.iter().filter(|report| !report.starts_with('$')) {
             let topic = ["x", "status"].map(|last| match report.rsplit_once("/+") {
                 Some((head, "")) => format!("{head}/{last}").replace('+', "x"),

@@ -155,7 +155,32 @@ async fn each_role_writes_and_reads_what_the_protocol_says_and_leaves_wills_wher
             code == 1
         });
         assert_eq!(subscribers.await, readers, "subscribing to {topic}");
+        let share = &format!("$share/g/{topic}");
+        let sharers = those(async |name: String| {
+            clients.lock().await.get_mut(&name).unwrap().subscribe(share, 1).await == 1
+        });
+        assert_eq!(sharers.await, readers, "subscribing to {share}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_a_group_of_another_role_takes_nothing_from_it() {
+    let guarded = guarded(Limits::default()).await;
+    let mut center = guarded.client(V5, "center-c1").await;
+    let mut operator = guarded.client(V5, "operator-anna").await;
+    let mut dashboard = guarded.client(V5, "dashboard-grafana").await;
+    for reader in [&mut center, &mut operator, &mut dashboard] {
+        assert_eq!(reader.subscribe("$share/store/fleet/v1/edge/+/#", 1).await, 1);
+    }
+    let mut edge = guarded.client(V5, "edge-e1").await;
+    for i in 0..20 {
+        edge.publish("fleet/v1/edge/e1/journal/0", &[i], false, &[]).await;
+    }
+    for i in 0..20 {
+        assert_eq!(center.received().await.payload, [i]);
+        assert_eq!(operator.received().await.payload, [i]);
+    }
+    assert_eq!(dashboard.received_so_far().await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
