@@ -58,10 +58,10 @@ fn scripts() -> RangedU64ValueParser<usize> {
 #[derive(Debug, thiserror::Error)]
 pub enum ProvingError {
     /// Something breaks; all reasons, and where the script is that shows it.
-    #[error("prove {what}:\n  {}", .reasons.join("\n  "))]
+    #[error("prove event list {events}:\n  {}", .reasons.join("\n  "))]
     Refused {
         /// The event list.
-        what: String,
+        events: EventsId,
         /// All that is known.
         reasons: Vec<String>,
         /// The file with the script that breaks it.
@@ -76,10 +76,10 @@ impl ProvingError {
     /// What a machine reads of it.
     pub fn json(&self) -> serde_json::Value {
         match self {
-            Self::Refused { what, reasons, script } => {
-                json!({"what": what, "reasons": reasons, "script": script})
+            Self::Refused { events, reasons, script } => {
+                json!({"events": events, "reasons": reasons, "script": script})
             }
-            Self::Range(error) => json!({"what": "it", "reasons": [error.to_string()], "script": null}),
+            Self::Range(error) => json!({"reasons": [error.to_string()]}),
         }
     }
 }
@@ -108,7 +108,7 @@ impl Proving {
             RangeError::Refused { events, refusal } => {
                 let mut reasons = refusal.reasons;
                 let script = refusal.broken.and_then(|broken| shown(name, &broken, &mut reasons));
-                ProvingError::Refused { what: format!("event list {events}"), reasons, script }
+                ProvingError::Refused { events, reasons, script }
             }
             other => ProvingError::Range(other),
         })
