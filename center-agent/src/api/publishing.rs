@@ -37,6 +37,7 @@ pub(super) async fn app(
 ) -> Result<Json<Published>, Problem> {
     let release =
         signed.open(&api.publishers).map_err(|error| unfit(format!("publish the release: {error}")))?;
+    let turn = api.heavy.take().await;
     let (apps, scripts) = api.desk.look(|core| (core.releases(), core.script_releases())).await?;
     let (shelf, sandbox) = (api.shelf.clone(), api.sandbox.clone());
     let prove = move || {
@@ -51,7 +52,7 @@ pub(super) async fn app(
             false => still_called(&release, &broken, force),
         }
     };
-    api.heavy.take().await.run(prove).await?;
+    turn.run(prove).await?;
     decide(&api, Request::PublishApp(signed), published).await
 }
 
@@ -61,9 +62,9 @@ pub(super) async fn script(
 ) -> Result<Json<Published>, Problem> {
     let release =
         signed.open(&api.publishers).map_err(|error| unfit(format!("publish the script: {error}")))?;
+    let turn = api.proving.take_within(TURN_TIME).await?;
     let (shelf, releases) = (api.shelf.clone(), api.desk.look(Core::releases).await?);
     let countermeasures = api.desk.look(Core::countermeasures).await?;
-    let turn = api.proving.take_within(TURN_TIME).await?;
     let apps = turn.run(move || prove_script(&shelf, &release, &releases, &countermeasures)).await?;
     decide(&api, Request::PublishScript { release: signed, apps }, published).await
 }
