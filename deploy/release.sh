@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds what is released into dist/: the gateway for each target, full and small; the desk's one binary; for each of
-# the three a CycloneDX list of all that is in it; and the checksums. Every binary is static and depends on no system.
+# Builds what is released into dist/, which holds nothing else afterwards: the gateway for each target, full and small;
+# the desk's one binary; for each of the three a CycloneDX list of all that is in it; and the checksums. Every binary is
+# static and depends on no system.
 #
 #   deploy/release.sh                    all of it
 #   deploy/release.sh gateway TARGET...  the gateways of these targets alone: x86_64, aarch64
@@ -84,12 +85,19 @@ bill() {
         | del(.serialNumber, .metadata.timestamp)
         | walk(if type == "string" then split($root) | join("file://.") else . end)
     ' "$folder/release.cdx.json" >"$dist/$name-$version.cdx.json"
+}
+
+# What the tools leave, however this ends.
+clean() {
+    rm -f "$dist/tree"
     git ls-files -- '*Cargo.toml' | while read -r manifest; do rm -f "$(dirname "$manifest")/release.cdx.json"; done
-    rm "$dist/tree"
 }
 
 check
-mkdir -p "$dist"
+rm -rf "$dist"
+mkdir "$dist"
+trap clean EXIT
+trap 'exit 1' INT TERM
 for target in $targets; do
     binary edge-agent "$target" edge-agent gateway
     binary edge-agent-small "$target" edge-agent gateway --no-default-features
