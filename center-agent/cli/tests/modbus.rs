@@ -6,35 +6,19 @@ mod lab;
 #[path = "../../../tests/modbus/server.rs"]
 mod server;
 
-use lab::{Lab, free_port, samples};
+use lab::{Lab, free_port, samples, text};
 use serde_json::Value;
 use server::Server;
 
-/// The bodies of this type among the records that the center has of the edge, with their times.
-fn bodies(lab: &Lab, ty: &str) -> Vec<(i64, Value)> {
-    let lines = lab.try_run("events e1 --json").unwrap_or_default();
-    let record = |line: &str| {
-        let line: Value = serde_json::from_str(line).unwrap();
-        let record = line.get("record").unwrap_or(&line);
-        let (ts, body) = (record.get("ts")?.as_i64()?, record.get("body")?.clone());
-        (body.get("type")?.as_str()? == ty).then_some((ts, body))
-    };
-    lines.lines().filter_map(record).collect()
-}
-
-fn text<'a>(body: &'a Value, path: &str) -> &'a str {
-    body.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// The faults of a kind: when each was opened, its point, and when it was cured.
 fn faults(lab: &Lab, kind: &str) -> Vec<(i64, String, Option<i64>)> {
-    let closed = bodies(lab, "closed");
+    let closed = lab.bodies("closed");
     let cured = |id: &str| {
         let mine =
             closed.iter().find(|(_, body)| text(body, "/fault") == id && text(body, "/how") == "cured");
         mine.map(|(ts, _)| *ts)
     };
-    let opened = bodies(lab, "fault").into_iter().filter(|(_, body)| text(body, "/kind") == kind);
+    let opened = lab.bodies("fault").into_iter().filter(|(_, body)| text(body, "/kind") == kind);
     let fault = |(ts, body): (i64, Value)| {
         let point = format!("{}/{}", text(&body, "/point/device"), text(&body, "/point/point"));
         (ts, point, cured(text(&body, "/fault")))
@@ -75,17 +59,17 @@ fn an_app_reads_and_sets_a_modbus_device_and_each_way_it_fails_is_a_fault_of_its
     lab.until("the center decides", || lab.try_run("countermeasures set list.toml").is_ok());
     lab.publish_and_start();
 
-    lab.until("it runs", || bodies(&lab, "event").iter().any(|(_, body)| text(body, "/name") == "room"));
-    let room = bodies(&lab, "event").into_iter().find(|(_, body)| text(body, "/name") == "room").unwrap().1;
+    lab.until("it runs", || lab.bodies("event").iter().any(|(_, body)| text(body, "/name") == "room"));
+    let room = lab.bodies("event").into_iter().find(|(_, body)| text(body, "/name") == "room").unwrap().1;
     assert_eq!(room.pointer("/fields/celsius").and_then(Value::as_f64), Some(22.5), "{room}");
     lab.until("the device was set", || server.said("write 6 0 [220]") && server.said("write 5 0 [True]"));
     assert!(server.said("write 6 1 [1]"), "the wind is the second of its names");
     lab.until("that is confirmed", || {
-        bodies(&lab, "written")
+        lab.bodies("written")
             .iter()
             .any(|(_, body)| text(body, "/point/point") == "setpoint" && body.get("error").is_none())
     });
-    let wrote = bodies(&lab, "write").into_iter().find(|(_, body)| text(body, "/point/point") == "setpoint");
+    let wrote = lab.bodies("write").into_iter().find(|(_, body)| text(body, "/point/point") == "setpoint");
     assert_eq!(wrote.unwrap().1.get("value"), Some(&Value::from(22.0)));
 
     drop(server);
@@ -101,9 +85,9 @@ fn an_app_reads_and_sets_a_modbus_device_and_each_way_it_fails_is_a_fault_of_its
         server.behave(how);
         falls_ill_and_recovers(&lab, kind, &[point], || server.behave("well"));
     }
-    let rooms = bodies(&lab, "event").iter().filter(|(_, body)| text(body, "/name") == "room").count();
+    let rooms = lab.bodies("event").iter().filter(|(_, body)| text(body, "/name") == "room").count();
     lab.until("it runs on", || {
-        bodies(&lab, "event").iter().filter(|(_, body)| text(body, "/name") == "room").count() > rooms
+        lab.bodies("event").iter().filter(|(_, body)| text(body, "/name") == "room").count() > rooms
     });
     assert!(lab.run("faults").contains("equipment.refused"), "a person sees it, too");
 }

@@ -9,10 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// A fleet of processes in a folder; all of them end with it.
 pub struct Lab {
     pub folder: tempfile::TempDir,
     equipment: PathBuf,
+    /// What else the edge is started with.
+    pub options: &'static str,
     broker: u16,
     api: u16,
     parts: BTreeMap<&'static str, Child>,
@@ -33,7 +37,7 @@ impl Lab {
     pub fn new(equipment: PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (broker, api, parts) = (free_port(), free_port(), BTreeMap::new());
-        let lab = Self { folder, equipment, broker, api, parts };
+        let lab = Self { folder, equipment, options: "", broker, api, parts };
         lab.run("fleet init fleet");
         lab
     }
@@ -69,13 +73,26 @@ impl Lab {
             ),
             _ => format!(
                 "edge --id e1 --fleet fleet/fleet.json --broker mqtt://127.0.0.1:{broker} --data e1 \
-                 --equipment {}",
-                self.equipment.display()
+                 --equipment {}{}",
+                self.equipment.display(),
+                self.options
             ),
         };
         let log = File::create(self.folder.path().join(format!("{part}.log"))).unwrap();
         let child = self.command(&args).stdin(Stdio::null()).stderr(log).spawn().unwrap();
         self.parts.insert(part, child);
+    }
+
+    /// The bodies of this type among the records that the center has of the edge, with their times.
+    pub fn bodies(&self, ty: &str) -> Vec<(i64, Value)> {
+        let lines = self.try_run("events e1 --json").unwrap_or_default();
+        let record = |line: &str| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let record = line.get("record").unwrap_or(&line);
+            let (ts, body) = (record.get("ts")?.as_i64()?, record.get("body")?.clone());
+            (body.get("type")?.as_str()? == ty).then_some((ts, body))
+        };
+        lines.lines().filter_map(record).collect()
     }
 
     /// SIGKILL, which no process can prepare for.
@@ -94,17 +111,28 @@ impl Lab {
         }
     }
 
-    /// Publishes the air conditioner and starts its service.
-    pub fn publish_and_start(&self) {
+    /// Publishes the apps of the air conditioner.
+    pub fn publish_apps(&self) {
         let samples = samples();
-        let samples = samples.display();
-        let publish = |app: &str| format!("app publish {samples}/apps/{app} --key fleet/publisher.key");
+        let publish =
+            |app: &str| format!("app publish {}/apps/{app} --key fleet/publisher.key", samples.display());
         // A center decides nothing before it has heard what the broker retains.
         self.until("the center decides", || self.try_run(&publish("aircon-south")).is_ok());
         self.run(&publish("aircon-north"));
-        self.run(&format!("script publish {samples}/scripts/air-conditioner --key fleet/publisher.key"));
+    }
+
+    /// Publishes the air conditioner and starts its service.
+    pub fn publish_and_start(&self) {
+        self.publish_apps();
+        let script = samples().join("scripts/air-conditioner");
+        self.run(&format!("script publish {} --key fleet/publisher.key", script.display()));
         self.run("service start air-conditioner --on e1 --events aircon-large --every 200ms");
     }
+}
+
+/// A member of a record's body that is a text.
+pub fn text<'a>(body: &'a Value, path: &str) -> &'a str {
+    body.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
 impl Drop for Lab {
