@@ -122,6 +122,42 @@ fn apps_that_together_do_not_fit_run_each_in_turn() {
 }
 
 #[test]
+fn apps_and_the_files_of_those_that_wait_are_together_never_more_than_all_memory() {
+    let code = |app: &str| format!("{app} 1.0.0 ").len() as u64 * 10_000;
+    let (apps, app_bytes) = (["aircon-north", "aircon-south", "meter"], 4 << 20);
+    // Room for an app and its file; for another's file besides; for both.
+    for files in [2, 3, 4] {
+        let max = app_bytes + files * code("aircon-north") + 1;
+        let mut world = fleet(&[(Profile { memory_bytes_max: Some(max), ..MEMORY }, Behaviour::Good)]);
+        for app in apps {
+            world.start_app(&format!("run-{app}"), app, "e1").unwrap();
+        }
+        world.until(120_000, "each has its turns", |world| {
+            let edge = &world.edges[&"e1".parse().unwrap()];
+            let loaded = edge.loaded.iter().map(|app| app_bytes + code(app.as_str())).sum::<u64>();
+            let held = loaded + edge.shelf_bytes();
+            assert!(held <= max, "{held} bytes of {max}: {:?}", edge.loaded);
+            apps.into_iter().all(|app| calls(world, "e1", app) >= 5)
+        });
+        oracle::check(&world);
+    }
+}
+
+#[test]
+fn an_app_that_does_not_come_keeps_none_that_is_there_from_its_turn() {
+    let mut world = fleet(&[(MEMORY, Behaviour::Good)]);
+    world.start_app("room", "aircon-north", "e1").unwrap();
+    world.until(30_000, "it runs", |world| calls(world, "e1", "aircon-north") > 2);
+    world.center.disk.files.clear();
+    for app in ["aircon-south", "meter"] {
+        world.start_app(&format!("run-{app}"), app, "e1").unwrap();
+    }
+    let before = calls(&world, "e1", "aircon-north");
+    world.pass(30_000);
+    assert!(calls(&world, "e1", "aircon-north") > before + 10);
+}
+
+#[test]
 fn an_edge_with_room_for_all_keeps_its_residents() {
     let mut world = fleet(&[(Profile { memory_bytes_max: Some(64 << 20), ..MEMORY }, Behaviour::Good)]);
     for app in ["aircon-north", "aircon-south"] {

@@ -59,6 +59,11 @@ impl App {
         self.loading.is_some() || self.calling.is_some()
     }
 
+    /// Whether this release of it is in memory, or is being loaded.
+    pub fn is_of(&self, release: &Digest) -> bool {
+        self.loaded == Some(*release) || self.loading.is_some_and(|(_, loading)| loading == *release)
+    }
+
     /// Whether it takes memory.
     pub fn is_in_memory(&self) -> bool {
         self.loaded.is_some() || self.loading.is_some()

@@ -66,9 +66,10 @@ impl Core {
         false
     }
 
-    /// It is not on disk any more, or not what it was.
+    /// It is not on disk any more, or not what it was, or is not to be.
     pub(crate) fn lost(&mut self, artifact: &Artifact) {
         self.downloads.present.remove(&artifact.digest);
+        self.downloads.under_way.remove(&artifact.digest);
         self.effect(Effect::Delete(artifact.digest));
     }
 

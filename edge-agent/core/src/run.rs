@@ -32,6 +32,8 @@ pub(crate) struct Run {
     apps: BTreeSet<AppId>,
     /// It waits for something, and while it does it holds no app in memory.
     waits: bool,
+    /// What it waits for is a file that there is room for: whoever stands behind it in the row may pass.
+    fetches: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,11 @@ impl Run {
         !self.waits && self.apps.contains(app)
     }
 
+    /// Whether it waits for nothing but a file that is on its way.
+    pub fn fetches(&self) -> bool {
+        self.fetches
+    }
+
     /// Whether it is under way with an app.
     pub fn is_moving(&self) -> bool {
         !self.waits && !self.apps.is_empty()
@@ -74,9 +81,10 @@ impl Core {
             self.continue_run(&id);
         }
         // Whoever ended above may have made room for one that was looked at before.
-        while let Some(first) = self.turns.front().cloned() {
-            self.continue_run(&first);
-            if self.turns.front() == Some(&first) {
+        loop {
+            let row = self.turns.clone();
+            row.iter().for_each(|id| self.continue_run(id));
+            if self.turns == row {
                 return;
             }
         }
@@ -122,7 +130,8 @@ impl Core {
             Some(_) => Phase::Reading,
             None => Phase::Ready(own.into_iter().collect::<Vec<_>>().into_iter()),
         };
-        let run_ = Run { id: run, began_ms, phase, calls: 0, apps: BTreeSet::new(), waits: false };
+        let apps = BTreeSet::new();
+        let run_ = Run { id: run, began_ms, phase, calls: 0, apps, waits: false, fetches: false };
         self.service(id.clone()).run = Some(run_);
         if let Some(files) = files {
             self.effect(Effect::ReadScript { service: id.clone(), run, files });
@@ -153,7 +162,8 @@ impl Core {
         let Some(call) = calls.as_slice().first().cloned() else { return self.run_ended(id) };
         let prepared = self.prepare(id, &call);
         if let Some(run) = &mut self.service(id.clone()).run {
-            run.waits = matches!(prepared, Prepared::Waits);
+            run.waits = matches!(prepared, Prepared::Waits | Prepared::Fetches);
+            run.fetches = matches!(prepared, Prepared::Fetches);
         }
         let phase = match prepared {
             Prepared::Loaded(app) => {
@@ -161,7 +171,7 @@ impl Core {
                 self.call(id, app, call, calls)
             }
             Prepared::Loading(load) => Phase::Loading(calls, load),
-            Prepared::Waits => Phase::Ready(calls),
+            Prepared::Waits | Prepared::Fetches => Phase::Ready(calls),
             Prepared::Failed(app, failure) => return self.run_failed(id, app, failure, call.place),
             Prepared::Quarantined(app) => return self.run_blocked(id, &app),
         };
@@ -201,15 +211,20 @@ impl Core {
         release: &Arc<Release>,
         code: Code,
     ) -> Prepared {
-        if !self.fetch(code.artifact()) {
-            self.leave_turn(id);
+        if !self.downloads.has(code.artifact()) {
+            let file_bytes = self.file_bytes(code.artifact());
+            if !self.take_turn(id, &app, file_bytes) {
+                return Prepared::Waits;
+            }
+            self.fetch(code.artifact());
             self.app(app.clone()).fetching = true;
             self.service(id.clone()).waits = format!("{app} is on its way");
+            return Prepared::Fetches;
+        }
+        if !self.take_turn(id, &app, self.memory_of(release)) {
             return Prepared::Waits;
         }
-        if !self.take_turn(id, &app, release) {
-            return Prepared::Waits;
-        }
+        self.leave_turn(id);
         self.service(id.clone()).waits.clear();
         let load = self.next_effect();
         let memory_bytes = self.memory_of(release);
@@ -365,6 +380,8 @@ enum Prepared {
     Loaded(AppId),
     Loading(u64),
     Waits,
+    /// Its file is on its way.
+    Fetches,
     Failed(AppId, Failure),
     Quarantined(AppId),
 }

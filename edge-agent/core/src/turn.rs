@@ -1,41 +1,71 @@
 //! Turns: apps that together do not fit into an edge's memory run each in turn.
 //!
-//! A run takes its turn before it loads an app, and before it begins with one that is there while others wait. Those
-//! who wait stand in one row; the first takes what it needs from apps that no run is under way with. Who waits holds
-//! nothing, and what is under way ends at its deadline at the latest, so the first always gets its turn and no two
-//! wait for each other. Without a bound nobody ever waits.
+//! A run takes its turn before it fetches an app, before it loads one, and before it begins with one that is there while
+//! others wait. Those who wait stand in one row, and each may take what it needs: files that nobody needs or that are
+//! for those behind it, then apps that no run is under way with. Nobody passes one who waits for room, and everybody
+//! one whose file is on its way, for that may take for ever. What is under way ends at its deadline at the latest, so
+//! the first always gets its turn and no two wait for each other. Without a bound nobody ever waits.
+
+use std::collections::BTreeMap;
 
 use flotilla_schemas::release::Release;
-use flotilla_schemas::{AppId, ServiceId};
+use flotilla_schemas::{AppId, Artifact, Digest, ServiceId};
 
 use crate::app::{code, is_kept};
 use crate::core::Core;
 use crate::run::Run;
 
+/// A file in memory, or on its way there, of an app that is not loaded.
+struct File {
+    /// Where the first stands in the row that may need it; beyond its end if nobody does.
+    place: usize,
+    app: AppId,
+    artifact: Artifact,
+}
+
+/// What can be taken from others.
+enum Spare {
+    File(File),
+    App(AppId),
+}
+
 impl Core {
     /// What an app takes: its code, its memory, and without a disk the file of its code.
     pub(crate) fn memory_of(&self, release: &Release) -> u64 {
-        let code = code(&self.config, release).map_or(0, |code| code.artifact().size);
-        let copies = if self.config.profile.disk { 1 } else { 2 };
-        code * copies + u64::from(release.manifest.limits.memory_bytes)
+        let code = code(&self.config, release);
+        let bytes = code.map_or(0, |code| code.artifact().size + self.file_bytes(code.artifact()));
+        bytes + u64::from(release.manifest.limits.memory_bytes)
+    }
+
+    /// What a file takes of the memory for apps.
+    pub(crate) fn file_bytes(&self, artifact: &Artifact) -> u64 {
+        if self.config.profile.disk { 0 } else { artifact.size }
     }
 
     /// Whether a run may call this app, which is in memory, now: at once if it has begun, or if nobody waits.
     pub(crate) fn may_go_on(&mut self, id: &ServiceId, app: &AppId, release: &Release) -> bool {
         let run = self.services.get(id).and_then(|service| service.run.as_ref());
-        self.turns.is_empty() || run.is_some_and(Run::is_moving) || self.take_turn(id, app, release)
+        let may = self.turns.is_empty()
+            || run.is_some_and(Run::is_moving)
+            || self.take_turn(id, app, self.memory_of(release));
+        if may {
+            self.leave_turn(id);
+        }
+        may
     }
 
-    /// Whether there is room for this app now; if not, the run stands in the row.
-    pub(crate) fn take_turn(&mut self, id: &ServiceId, app: &AppId, release: &Release) -> bool {
+    /// Whether it is the run's turn and there is room for so much of this app now. Until it [leaves](Self::leave_turn)
+    /// it stands in the row.
+    pub(crate) fn take_turn(&mut self, id: &ServiceId, app: &AppId, bytes: u64) -> bool {
         let Some(max) = self.config.profile.memory_bytes_max else { return true };
         if !self.turns.contains(id) {
             self.turns.push_back(id.clone());
         }
-        let may = self.turns.front() == Some(id) && self.make_way(id, app, self.memory_of(release), max);
-        if may {
-            self.leave_turn(id);
-        } else {
+        let place = self.place(id);
+        let fetches =
+            |other| self.services.get(other).and_then(|other| other.run.as_ref()).is_some_and(Run::fetches);
+        let may = self.turns.iter().take(place).all(fetches) && self.make_way(id, app, bytes, max);
+        if !may {
             self.service(id.clone()).waits = format!("{app} waits for its turn in {max} bytes of memory");
         }
         may
@@ -45,27 +75,63 @@ impl Core {
         self.turns.retain(|other| other != id);
     }
 
-    /// Takes apps out of memory, those that were called longest ago first, until this one fits; none if it cannot.
+    fn place(&self, id: &ServiceId) -> usize {
+        self.turns.iter().position(|other| other == id).unwrap_or(self.turns.len())
+    }
+
+    /// Takes files and apps out of memory, those first that are needed last, until there is room; none if that does not
+    /// help.
     fn make_way(&mut self, id: &ServiceId, app: &AppId, bytes: u64, max: u64) -> bool {
-        let others = || self.apps.iter().filter(|(other, state)| *other != app && state.is_in_memory());
-        let mut taken: u64 = others().map(|(_, state)| state.memory_bytes).sum();
-        let mut idle: Vec<(u64, AppId, u64)> = others()
+        let mut files = self.files();
+        files.retain(|file| file.app != *app);
+        let apps = || self.apps.iter().filter(|(other, state)| *other != app && state.is_in_memory());
+        let mut taken = files.iter().map(|file| file.artifact.size).sum::<u64>()
+            + apps().map(|(_, state)| state.memory_bytes).sum::<u64>();
+        let place = self.place(id);
+        files.retain(|file| file.place >= place);
+        files.sort_by_key(|file| std::cmp::Reverse(file.place));
+        let mut idle: Vec<(u64, AppId, u64)> = apps()
             .filter(|(other, state)| !state.is_busy() && !self.is_held(id, other))
             .map(|(other, state)| (state.called, other.clone(), state.memory_bytes))
             .collect();
         idle.sort();
+        let files = files.into_iter().map(|file| (file.artifact.size, Spare::File(file)));
+        let spare = files.chain(idle.into_iter().map(|(_, app, bytes)| (bytes, Spare::App(app))));
         let mut leaving = Vec::new();
-        for (_, other, memory_bytes) in idle {
+        for (spared, what) in spare {
             if taken + bytes > max {
-                taken -= memory_bytes;
-                leaving.push(other);
+                taken -= spared;
+                leaving.push(what);
             }
         }
         let fits = taken + bytes <= max;
         if fits {
-            leaving.iter().for_each(|other| self.drop_app(other));
+            leaving.into_iter().for_each(|what| self.drop_spare(what));
         }
         fits
+    }
+
+    /// The files of code that take memory beside that of apps.
+    fn files(&self) -> Vec<File> {
+        let mut files: BTreeMap<Digest, File> = BTreeMap::new();
+        let opened =
+            self.services.iter().flat_map(|(id, service)| service.opened.iter().map(move |o| (id, o)));
+        for (id, (app, (release, document))) in
+            opened.flat_map(|(id, o)| o.apps.iter().map(move |app| (id, app)))
+        {
+            let (Ok(code), Some(state)) = (code(&self.config, document), self.apps.get(app)) else {
+                continue;
+            };
+            let artifact = code.artifact();
+            let is_there = state.fetching || self.downloads.has(artifact);
+            if self.config.profile.disk || !is_there || state.is_of(release) {
+                continue;
+            }
+            let (place, app, artifact) = (self.place(id), app.clone(), artifact.clone());
+            let file = files.entry(artifact.digest).or_insert(File { place, app, artifact });
+            file.place = file.place.min(place);
+        }
+        files.into_values().collect()
     }
 
     /// Whether the run of another service is under way with this app.
@@ -74,13 +140,25 @@ impl Core {
         others.filter_map(|(_, service)| service.run.as_ref()).any(|run| run.holds(app))
     }
 
+    fn drop_spare(&mut self, what: Spare) {
+        match what {
+            Spare::App(id) => self.drop_app(&id),
+            Spare::File(File { app, artifact, .. }) => {
+                self.app(app).fetching = false;
+                self.lost(&artifact);
+            }
+        }
+    }
+
     /// Takes an idle app out of memory, and without a disk the file of its code too.
     fn drop_app(&mut self, id: &AppId) {
+        let loaded = self.app(id.clone()).loaded;
         self.unload(id);
         let opened = self.services.values().filter_map(|service| service.opened.as_ref());
-        let releases = opened.filter_map(|opened| opened.apps.get(id)).map(|(_, release)| release);
-        let fetched = releases.filter(|release| !is_kept(&self.config, release));
-        let codes: Vec<_> = fetched.filter_map(|release| code(&self.config, release).ok()).collect();
+        let releases =
+            opened.filter_map(|opened| opened.apps.get(id)).filter(|(digest, _)| Some(*digest) == loaded);
+        let fetched = releases.filter(|(_, release)| !is_kept(&self.config, release));
+        let codes: Vec<_> = fetched.filter_map(|(_, release)| code(&self.config, release).ok()).collect();
         codes.iter().for_each(|code| self.lost(code.artifact()));
     }
 }

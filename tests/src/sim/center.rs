@@ -103,7 +103,7 @@ impl Center {
             }
             Effect::SendChunks(chunks) => {
                 for chunk in chunks {
-                    let file = &self.disk.files[&chunk.artifact];
+                    let Some(file) = self.disk.files.get(&chunk.artifact) else { continue };
                     let bytes = file.chunks(CHUNK_BYTES).nth(chunk.index).unwrap().to_vec();
                     broker.publish(&Topic::Blob(chunk.digest.first()), bytes, None, false);
                 }

@@ -83,6 +83,12 @@ impl Edge {
         self.disk.values.clone()
     }
 
+    /// The bytes of all artifacts that it holds, whole and partial.
+    pub fn shelf_bytes(&self) -> u64 {
+        let partial = self.disk.partial.values().flat_map(BTreeMap::values);
+        self.disk.blobs.values().chain(partial).map(|bytes| bytes.len() as u64).sum()
+    }
+
     pub fn client(&self) -> String {
         format!("edge-{}", self.id)
     }
