@@ -158,6 +158,22 @@ fn an_app_that_does_not_come_keeps_none_that_is_there_from_its_turn() {
 }
 
 #[test]
+fn what_an_app_keeps_is_forgotten_with_its_last_service() {
+    let mut world = fleet(&[(MEMORY, Behaviour::Good)]);
+    for service in ["one", "two"] {
+        world.start_app(service, "aircon-north", "e1").unwrap();
+    }
+    world.until(30_000, "it runs", |world| calls(world, "e1", "aircon-north") > 4);
+    let stop = |world: &mut World, service: &str| {
+        let stop = center_core::ServiceStop { edges: vec!["e1".parse().unwrap()] };
+        world.ask(center_core::Request::Stop(service.parse().unwrap(), stop)).unwrap();
+        world.pass(5_000);
+        world.edge("e1").disk.keys.len()
+    };
+    assert_eq!((stop(&mut world, "one"), stop(&mut world, "two")), (1, 0));
+}
+
+#[test]
 fn an_edge_with_room_for_all_keeps_its_residents() {
     let mut world = fleet(&[(Profile { memory_bytes_max: Some(64 << 20), ..MEMORY }, Behaviour::Good)]);
     for app in ["aircon-north", "aircon-south"] {

@@ -29,6 +29,8 @@ pub enum Persist {
     Put(String, Vec<u8>),
     /// Forgets a key.
     Delete(String),
+    /// Forgets all that an app keeps.
+    DeleteKeys(AppId),
 }
 
 /// How a message is to be sent.

@@ -4,7 +4,7 @@
 //! becomes current between two runs, once all of it is on disk; until then, and without any network, the current one
 //! goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_schemas::desired::{EVERY_MS_MIN, Service, Trigger, Work};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{code, is_kept};
 use crate::core::Core;
+use crate::effect::Persist;
 use crate::input::Config;
 use crate::plan::Call;
 use crate::run::Run;
@@ -196,16 +197,31 @@ impl Core {
         self.services = services;
     }
 
-    /// A service that is gone takes its faults, its apps and its files with it.
+    /// A service that is gone takes its faults, its apps, what they keep and its files with it.
     pub(crate) fn service_ended(&mut self, id: &ServiceId) {
-        if self.services.remove(id).is_none_or(|service| service.kept.current.is_none()) {
+        let Some(ServiceState { kept: Kept { current: Some(current), before, .. }, .. }) =
+            self.services.remove(id)
+        else {
             return;
-        }
+        };
         self.forget(format!("service/{id}"));
+        let apps: BTreeSet<&AppId> =
+            current.apps.keys().chain(before.iter().flat_map(|b| b.apps.keys())).collect();
+        apps.into_iter().for_each(|app| self.forget_keys(app));
         self.record_event("service-removed", [("service", id.as_str().into())]);
         self.close_faults(id, How::Moot);
         self.unload_unused();
         self.sweep();
+    }
+
+    /// Forgets what an app keeps, unless another service uses it or is to.
+    fn forget_keys(&mut self, app: &AppId) {
+        let wants = |service: &ServiceState| {
+            service.wanted.as_ref().is_some_and(|wanted| wanted.apps.contains_key(app))
+        };
+        if !self.services.values().any(|service| service.uses(app) || wants(service)) {
+            self.step.persist.push(Persist::DeleteKeys(app.clone()));
+        }
     }
 
     /// What it waited for is there: it runs now, or as soon as the run under way has ended.

@@ -195,6 +195,9 @@ fn apply(transaction: &WriteTransaction, change: &Persist) -> Redb<()> {
         Persist::Delete(key) => {
             transaction.open_table(VALUES)?.remove(key.as_str())?;
         }
+        Persist::DeleteKeys(app) => {
+            transaction.open_table(KEYS)?.retain(|(of, _), _| of != app.as_str())?;
+        }
     }
     Ok(())
 }
@@ -268,5 +271,7 @@ mod tests {
         assert_eq!(store.key(&a, "2").unwrap(), None);
         assert!(store.set_key(&a, "1", None).unwrap());
         assert!(store.set_key(&a, "2", Some(&half[1..])).unwrap());
+        store.commit(&[Persist::DeleteKeys(a.clone())]).unwrap();
+        assert_eq!((store.key(&a, "2").unwrap(), store.key(&b, "2").unwrap()), (None, Some(half)));
     }
 }

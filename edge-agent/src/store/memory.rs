@@ -52,6 +52,7 @@ impl Memory {
                 Persist::Epoch(epoch) => kept.epoch = epoch.clone(),
                 Persist::Put(key, value) => _ = kept.values.insert(key.clone(), value.clone()),
                 Persist::Delete(key) => _ = kept.values.remove(key),
+                Persist::DeleteKeys(app) => _ = kept.keys.remove(app),
             }
         }
     }
@@ -117,6 +118,9 @@ mod tests {
         let half = vec![0; APP_KEYS_BYTES_MAX as usize / 2];
         assert!(memory.set_key(&a, "1", Some(&half)) && !memory.set_key(&a, "2", Some(&half)));
         assert!(memory.set_key(&b, "2", Some(&half)) && memory.set_key(&a, "1", None));
+        assert_eq!((memory.key(&a, "2"), memory.key(&b, "2")), (None, Some(half.clone())));
+        assert!(memory.set_key(&a, "2", Some(&half)));
+        memory.commit(&[Persist::DeleteKeys(a.clone())]);
         assert_eq!((memory.key(&a, "2"), memory.key(&b, "2")), (None, Some(half)));
     }
 }

@@ -24,6 +24,8 @@ pub struct Disk {
     pub ever: BTreeMap<(Lane, u64), Record>,
     heads: BTreeMap<Lane, u64>,
     values: BTreeMap<String, Vec<u8>>,
+    /// The apps that keep something: all that were called.
+    pub keys: BTreeSet<AppId>,
     pub blobs: BTreeMap<Digest, Vec<u8>>,
     partial: BTreeMap<Digest, BTreeMap<Digest, Vec<u8>>>,
 }
@@ -154,6 +156,7 @@ impl Edge {
             Persist::Epoch(epoch) => disk.epoch = epoch.to_string(),
             Persist::Put(key, value) => _ = disk.values.insert(key, value),
             Persist::Delete(key) => _ = disk.values.remove(&key),
+            Persist::DeleteKeys(app) => _ = disk.keys.remove(&app),
         }
     }
 
@@ -276,6 +279,7 @@ impl Edge {
 
     fn call(&mut self, call: u64, app: AppId, operation: &str) {
         assert!(self.loaded.contains(&app), "{}: {app} is called and not in memory", self.id);
+        self.disk.keys.insert(app.clone());
         let said = self.apps.get_mut(&app).expect("a model of each app").call(operation);
         let events = said.events.into_iter().map(|(name, fields)| {
             let app = app.clone();
