@@ -92,7 +92,8 @@ pub enum End {
 pub struct CastProof {
     /// Which alternate stood in for which app; empty for the apps that the list names.
     pub standing_in: BTreeMap<AppId, AppId>,
-    /// Runs: each script with equipment that is well, and again for each way in which equipment was made to fail.
+    /// Runs: each script twice in a row with equipment that is well, so that what resident apps keep shows, and again
+    /// for each way in which equipment was made to fail.
     pub runs: u32,
     /// Operations that were called.
     pub calls: u64,

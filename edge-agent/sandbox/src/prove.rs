@@ -8,12 +8,12 @@
 //! ```
 //!
 //! Scripts are made until every element, branch, repetition, attribute and value was taken, each argument's type at
-//! both of its bounds; values just outside must be refused. Each script runs with equipment that is well, where
-//! nothing may fail, and once more for each way in which equipment can fail at each access of a point; a device that
-//! is silent or late is so as a whole. There an app may fail in ways that were foreseen: it touches nothing that it
-//! was not granted, returns no fault that its manifest does not declare, and the list of countermeasures has more to
-//! say of what is seen than it has of everything. A script is planned, loaded and called as on an edge, each time with
-//! fresh apps; and alternates stand in for the apps that name them.
+//! both of its bounds; values just outside must be refused. Each script runs with equipment that is well, twice in a
+//! row because residents stay in memory, and nothing may fail; and once more for each way in which equipment can fail
+//! at each access of a point; a device that is silent or late is so as a whole. There an app may fail in ways that
+//! were foreseen: it touches nothing that it was not granted, returns no fault that its manifest does not declare, and
+//! the list of countermeasures has more to say of what is seen than it has of everything. A script is planned, loaded
+//! and called as on an edge, and alternates stand in for the apps that name them.
 //!
 //! The same input and seed give the same report, but for what is [measured](flotilla_schemas::proof::Measured). The
 //! one thing taken from a clock is when to stop ([`Budget::time`]): whoever proves again says how many scripts it

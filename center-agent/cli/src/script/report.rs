@@ -58,7 +58,14 @@ fn head(list: &ListProof, seed: u64) -> io::Result<()> {
         styled(style(percent), share(percent)),
         list.scripts,
         output::plural(list.scripts as usize, "script"),
-        styled(DIM, format!("seed {seed}; {} values just outside their range were refused", list.outside)),
+        styled(
+            DIM,
+            format!(
+                "seed {seed}; {} values just outside their range were refused; on equipment that is well each script \
+                 was run twice in a row",
+                list.outside
+            )
+        ),
     ))
 }
 

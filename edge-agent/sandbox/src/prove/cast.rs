@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::AppId;
-use flotilla_schemas::app::Manifest;
+use flotilla_schemas::app::{Manifest, Residence};
 use flotilla_schemas::proof::{CastProof, Measured, SeenFault, Slowest};
 use flotilla_script::EventList;
 
@@ -38,6 +38,11 @@ pub(super) struct Actor<'p> {
 impl Actor<'_> {
     pub fn manifest(&self) -> &Manifest {
         &self.app.manifest
+    }
+
+    /// Whether it stays in memory after a run.
+    pub fn stays(&self) -> bool {
+        self.manifest().residence == Residence::Resident
     }
 }
 
@@ -89,7 +94,7 @@ impl<'p> Cast<'p> {
     /// Adds a run to the report, with the faults that were seen in it.
     pub fn add(&mut self, played: &Played, faults: Vec<SeenFault>) {
         let proof = &mut self.proof;
-        proof.runs += 1;
+        proof.runs += played.runs;
         proof.calls += played.calls;
         for (app, bytes) in &played.memory_bytes {
             let most = proof.memory_bytes.entry(app.clone()).or_default();

@@ -1,7 +1,12 @@
-//! One run of a script, done as an edge does it: planned as a whole, each app started when it is first called, its
-//! operations called in order, and over with the first that fails. Each run begins with fresh apps.
+//! A script is run as an edge does it: planned as a whole, each app started when it is first called, its operations
+//! called in order, and over with the first that fails.
+//!
+//! It begins with fresh apps. If it has come through and the equipment is still well, it is run again: residents stay
+//! in memory, so what they leak or keep shows in it and in what they do.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use flotilla_schemas::fault::{Kind, kind as fault};
@@ -15,9 +20,10 @@ use crate::equipment::Simulator;
 use crate::failure::{Failure, kind};
 use crate::program::Instance;
 
-/// What a run came to.
+/// What a script came to.
 #[derive(Default)]
 pub(super) struct Played {
+    pub runs: u32,
     /// How it ended early, if it did.
     pub failed: Option<Failed>,
     pub calls: u64,
@@ -31,7 +37,7 @@ pub(super) struct Played {
 /// Where and how a run ended early.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Failed {
-    /// `line:column event`.
+    /// `line:column event`, and whether it was run again.
     pub place: String,
     /// The app that played; not the one that the list names, if an alternate stood in.
     pub app: AppId,
@@ -43,7 +49,7 @@ pub(super) struct Failed {
     pub refusal: Option<String>,
 }
 
-/// Runs the steps.
+/// Runs the steps, and again on the same apps if the equipment is still well.
 pub(super) async fn play(
     steps: &[Step],
     actors: &BTreeMap<AppId, Actor<'_>>,
@@ -51,49 +57,71 @@ pub(super) async fn play(
     failing: Option<&Failing>,
 ) -> Played {
     let stage = Stage::new(simulator, failing);
-    let mut played = Played::default();
-    let mut running: BTreeMap<&AppId, Instance> = BTreeMap::new();
-    for (step, call) in steps.iter().filter_map(|step| Some((step, step.call.as_ref()?))) {
-        let Some(actor) = actors.get(&call.app) else {
-            let nobody = Failure::mild(fault::SCRIPT_INVALID, format!("there is no app {}", call.app));
-            played.failed = Some(Failed::new(step, call, &call.app, nobody, None));
-            break;
-        };
-        let failed = |failure, refusal| Some(Failed::new(step, call, &actor.id, failure, refusal));
-        if !running.contains_key(&call.app) {
-            match started(actor, &stage).await {
-                Ok(instance) => running.insert(&call.app, instance),
-                Err(failure) => {
-                    played.failed = failed(failure, None);
-                    break;
-                }
-            };
-        }
-        let Some(instance) = running.get_mut(&call.app) else { break };
-        stage.begin(&step.event, actor.manifest().limits.deadline_ms);
-        let result = one(instance, call, &stage, &mut played, step, actor).await;
-        let used = instance.used();
-        let memory = played.memory_bytes.entry(actor.id.clone()).or_default();
-        *memory = used.memory_bytes.max(*memory);
-        match (result, used.refusal.clone()) {
-            (Ok(()), None) => {}
-            (Err(failure), refusal) => {
-                played.failed = failed(failure, refusal);
-                break;
-            }
-            (Ok(()), refusal) => {
-                played.failed = failed(Failure::mild(kind::ERROR, "it went on all the same"), refusal);
+    let seats = actors.iter().map(|(name, actor)| (name, Seat::of(&actor.id, &stage))).collect();
+    let mut play = Play { actors, stage, seats, running: BTreeMap::new(), played: Played::default() };
+    play.run(steps).await;
+    if play.played.failed.is_none() && play.stage.is_well() {
+        play.running.retain(|name, _| actors.get(*name).is_some_and(Actor::stays));
+        play.run(steps).await;
+        play.played.failed.iter_mut().for_each(|failed| failed.place += ", run again");
+    }
+    let Play { stage, played, .. } = play;
+    Played { accesses: stage.accesses(), kinds: stage.kinds(), ..played }
+}
+
+/// A play that is under way.
+struct Play<'p> {
+    actors: &'p BTreeMap<AppId, Actor<'p>>,
+    stage: Arc<Stage>,
+    seats: BTreeMap<&'p AppId, Arc<Seat>>,
+    running: BTreeMap<&'p AppId, Instance>,
+    played: Played,
+}
+
+impl Play<'_> {
+    async fn run(&mut self, steps: &[Step]) {
+        self.played.runs += 1;
+        for step in steps {
+            let Some(call) = &step.call else { continue };
+            if let Err(failed) = self.call(step, call).await {
+                self.played.failed = Some(failed);
                 break;
             }
         }
     }
-    (played.accesses, played.kinds) = (stage.accesses(), stage.kinds());
-    played
+
+    async fn call(&mut self, step: &Step, call: &Call) -> Result<(), Failed> {
+        let failed = |app: &AppId, failure, refusal| Failed::new(step, call, app, failure, refusal);
+        let known = self.actors.get_key_value(&call.app).zip(self.seats.get(&call.app));
+        let Some(((name, actor), seat)) = known else {
+            let nobody = Failure::mild(fault::SCRIPT_INVALID, format!("there is no app {}", call.app));
+            return Err(failed(&call.app, nobody, None));
+        };
+        let instance = match self.running.entry(name) {
+            Entry::Occupied(running) => running.into_mut(),
+            Entry::Vacant(place) => {
+                let started = started(actor, seat.clone()).await;
+                place.insert(started.map_err(|failure| failed(&actor.id, failure, None))?)
+            }
+        };
+        self.stage.begin(&step.event, actor.manifest().limits.deadline_ms);
+        let result = one(instance, call, &self.stage, &mut self.played, step, actor).await;
+        let used = instance.used();
+        let memory = self.played.memory_bytes.entry(actor.id.clone()).or_default();
+        *memory = used.memory_bytes.max(*memory);
+        match (result, used.refusal.clone()) {
+            (Ok(()), None) => Ok(()),
+            (Err(failure), refusal) => Err(failed(&actor.id, failure, refusal)),
+            (Ok(()), refusal) => {
+                Err(failed(&actor.id, Failure::mild(kind::ERROR, "it went on all the same"), refusal))
+            }
+        }
+    }
 }
 
-async fn started(actor: &Actor<'_>, stage: &std::sync::Arc<Stage>) -> Result<Instance, Failure> {
+async fn started(actor: &Actor<'_>, seat: Arc<Seat>) -> Result<Instance, Failure> {
     match &actor.program {
-        Ok(program) => program.start(Seat::of(&actor.id, stage)).await,
+        Ok(program) => program.start(seat).await,
         Err(error) => Err(Failure::fatal(fault::RUNTIME, error.clone())),
     }
 }

@@ -96,6 +96,7 @@ struct State {
     simulator: Simulator,
     now_ms: u64,
     failing: Option<Failing>,
+    is_well: bool,
     /// The step event that is under way.
     event: Option<StepEvent>,
     /// The point that did not answer the call under way well, if one did not, and how.
@@ -112,6 +113,7 @@ impl Stage {
             simulator: simulator.clone(),
             now_ms: 0,
             failing: failing.cloned(),
+            is_well: true,
             event: None,
             let_down: None,
             deadline_ms: u64::MAX,
@@ -149,6 +151,11 @@ impl Stage {
     /// How long the call that is under way has waited for its equipment, in milliseconds.
     pub fn waited_ms(&self) -> u64 {
         self.state().waited_ms
+    }
+
+    /// Whether no equipment has been made to fail.
+    pub fn is_well(&self) -> bool {
+        self.state().is_well
     }
 
     /// The accesses that there were.
@@ -191,6 +198,7 @@ impl State {
             if let Some(failing) = self.failing.take_if(|failing| failing.access == access) {
                 let at = (!failing.way.is_whole()).then_some(point);
                 self.simulator.misbehave(device, at, failing.way.behaviour());
+                self.is_well = false;
             }
             self.accesses.insert(access);
         }

@@ -186,36 +186,54 @@ fn the_same_seed_gives_the_same_report_and_another_one_covers_as_much() {
     assert_eq!(prove(2).covered(), proof.covered());
 }
 
+/// Proves an app of this text, by a definition and steps of its own.
+fn prove(residence: &str, wasm: &str, definition: &str, steps: &str) -> Result<ListProof, Refusal> {
+    let app = r#""app": "any", "maker": "any", "version": "1.0.0", "alternates": ["other"]"#;
+    let manifest = serde_json::from_str(&format!(r#"{{{app}, "residence": "{residence}"}}"#)).unwrap();
+    let mut prover = Prover::new().unwrap();
+    prover.add(manifest, &wat::parse_str(wasm).unwrap()).unwrap();
+    let list = format!(r#"{{"events": "e", "definition": "d", "root": "r", "steps": {{{steps}}}}}"#);
+    let subject = Subject {
+        definition: &Definition::parse("d.dtd", definition.as_bytes()).unwrap(),
+        list: &EventList::parse("e.json", list.as_bytes()).unwrap(),
+        simulator: &Simulator::parse("equipment.toml", "").unwrap(),
+        countermeasures: &Countermeasures::standard(),
+    };
+    prover.list(&subject, &Settings::default(), &mut |_| {})
+}
+
 #[test]
 fn what_may_come_and_is_not_tried_is_named() {
     let module = r#"(memory (export "memory") 1) (func (export "run") (param i32 i32))
         (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)"#;
     let lifted = r#"(func (export "run") (param "text" string) (canon lift (core func $i "run")
         (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))"#;
-    let any = r#"{"app": "any", "maker": "any", "version": "1.0.0", "residence": "resident", "alternates": ["other"]}"#;
-    let mut prover = Prover::new().unwrap();
-    let wasm = wat::parse_str(component(module, lifted)).unwrap();
-    prover.add(serde_json::from_str(any).unwrap(), &wasm).unwrap();
-    let definition = b"<!ELEMENT r EMPTY> <!ATTLIST r id ID #REQUIRED why CDATA #REQUIRED>";
-    let call = |arg| format!(r#"{{"app": "any", "operation": "run", "args": [{{"name": "text", {arg}}}]}}"#);
-    let list = format!(
-        r#"{{"events": "e", "definition": "d", "root": "r", "steps": {{"start r": {}, "end r": {}}}}}"#,
-        call(r#""from": "@id", "type": "text", "max": 8"#),
-        call(r#""from": "@why", "type": "text""#),
-    );
-    let subject = Subject {
-        definition: &Definition::parse("d.dtd", definition).unwrap(),
-        list: &EventList::parse("e.json", list.as_bytes()).unwrap(),
-        simulator: &Simulator::parse("equipment.toml", "").unwrap(),
-        countermeasures: &Countermeasures::standard(),
+    let definition = "<!ELEMENT r EMPTY> <!ATTLIST r id ID #REQUIRED why CDATA #REQUIRED>";
+    let call = |event, arg| {
+        format!(r#""{event} r": {{"app": "any", "operation": "run", "args": [{{"name": "text", {arg}}}]}}"#)
     };
-    let proof = prover.list(&subject, &Settings::default(), &mut |_| {}).unwrap();
+    let id = call("start", r#""from": "@id", "type": "text", "max": 8"#);
+    let why = call("end", r#""from": "@why", "type": "text""#);
+    let proof = prove("resident", &component(module, lifted), definition, &format!("{id}, {why}")).unwrap();
     let left_out = [
         "other in place of any: it is not there",
         "<r id>: \"xxxxxxxxx\", just outside its range: no script has it there",
         "<r why>: text of more than 1024 bytes",
     ];
     assert_eq!(proof.left_out, left_out);
+}
+
+#[test]
+fn what_a_resident_app_keeps_shows_when_its_script_is_run_again() {
+    let module = r#"(global $was (mut i32) (i32.const 0)) (func (export "run")
+        (if (global.get $was) (then (unreachable))) (global.set $was (i32.const 1)))"#;
+    let once = component(module, r#"(func (export "run") (canon lift (core func $i "run")))"#);
+    let steps = r#""start r": {"app": "any", "operation": "run"}, "end r": "none""#;
+    let prove = |residence| prove(residence, &once, "<!ELEMENT r EMPTY>", steps);
+    let reason = "1:1 start r, run again: any run: app.trap.unreachable: wasm trap: wasm `unreachable` instruction \
+        executed (event list e)";
+    assert_eq!(prove("resident").unwrap_err().reasons, [reason]);
+    assert_eq!(prove("transient").unwrap().casts[0].runs, 2, "what is fetched for each run keeps nothing");
 }
 
 #[test]
