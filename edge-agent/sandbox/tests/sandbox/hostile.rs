@@ -15,6 +15,9 @@ use crate::strangers::component;
 /// How long a guest may take: long enough for its neighbour to be called in between.
 const DEADLINE_MS: u32 = 100;
 
+/// Longer than that a neighbour that goes on never waits, however busy the machine is.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// A guest, what it is asked, and how that ends.
 struct Guest {
     name: &'static str,
@@ -222,7 +225,7 @@ impl Bystander {
 }
 
 #[tokio::test]
-#[allow(clippy::print_stderr, reason = "the longest pause is for people: no test fails by a time")]
+#[allow(clippy::print_stderr, reason = "the longest pause is for people: only a standstill fails the test")]
 async fn whatever_a_guest_does_is_told_apart_and_its_neighbour_goes_on() {
     let (sudden, lasting) = (sudden(), lasting());
     let bystander = Arc::new(Bystander {
@@ -250,6 +253,7 @@ async fn whatever_a_guest_does_is_told_apart_and_its_neighbour_goes_on() {
     bystander.is_over.store(true, Ordering::Relaxed);
     living.await.unwrap();
     let (guests, (pause, name), calls) = (sudden.len() + lasting.len(), worst, bystander.calls());
+    assert!(pause < PAUSE_MAX, "it stood still for {pause:?} beside \"{name}\"");
     eprintln!(
         "{guests} guests; their neighbour was called {calls} times, and waited longest for \"{name}\": {pause:?}"
     );
