@@ -39,17 +39,21 @@ use flotilla_schemas::{AppId, Digest};
 use flotilla_script::{Budget as Size, Definition, EventList, Mapping};
 
 use crate::check::{Wanted, check};
-use crate::engine::{Sandbox, SandboxError, SandboxLimits, WASM_STACK_BYTES};
+use crate::engine::{INSTANCES_MAX, Sandbox, SandboxError, SandboxLimits, WASM_STACK_BYTES};
 use crate::equipment::Simulator;
 use crate::interface::{Compiled, InterfaceError};
 
-/// The stacks in which it is tried whether scripts run, in bytes, besides an edge's own.
-const STACKS: [usize; 6] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10];
+/// The stacks in which it is tried whether scripts run, in bytes; the last is an edge's own.
+const STACKS: [usize; 7] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, WASM_STACK_BYTES];
+
+/// An edge's own stack among them.
+const OWN_STACK: usize = STACKS.len() - 1;
 
 /// Proves scripts with the apps that it was given. Cheap to ask again: an app is compiled once.
 pub struct Prover {
-    sandbox: Sandbox,
-    shallow: [OnceLock<Option<Sandbox>>; STACKS.len()],
+    compiler: Sandbox,
+    /// One for each stack, with room for all apps.
+    sandboxes: [OnceLock<Result<Sandbox, String>>; STACKS.len()],
     apps: BTreeMap<AppId, App>,
 }
 
@@ -148,8 +152,8 @@ pub enum AppError {
 impl Prover {
     /// Without any app.
     pub fn new() -> Result<Self, SandboxError> {
-        let sandbox = Sandbox::new(SandboxLimits::default())?;
-        Ok(Self { sandbox, shallow: Default::default(), apps: BTreeMap::new() })
+        let compiler = Sandbox::new(SandboxLimits { instances: 1 })?;
+        Ok(Self { compiler, sandboxes: Default::default(), apps: BTreeMap::new() })
     }
 
     /// Gives it an app, by the name in its manifest.
@@ -157,9 +161,10 @@ impl Prover {
     /// # Errors
     /// The bytes are no component, or not one of an app.
     pub fn add(&mut self, manifest: Manifest, wasm: &[u8]) -> Result<(), AppError> {
-        let Compiled { interface, machine } = self.sandbox.compile_app(wasm).map_err(AppError::Interface)?;
+        let Compiled { interface, machine } = self.compiler.compile_app(wasm).map_err(AppError::Interface)?;
         let app = App { interface, machine, wasm: Digest::of(wasm), manifest };
         self.apps.insert(app.manifest.app.clone(), app);
+        self.sandboxes = Default::default();
         Ok(())
     }
 
@@ -184,12 +189,15 @@ impl Prover {
         runtime.block_on(course::run(self, subject, settings, watch))
     }
 
-    /// A sandbox with the stack of this index, or an edge's own.
-    fn with_stack(&self, index: usize) -> Option<&Sandbox> {
-        let Some((place, bytes)) = self.shallow.get(index).zip(STACKS.get(index)) else {
-            return Some(&self.sandbox);
+    /// The sandbox with the stack of this index, or why there is none.
+    fn with_stack(&self, index: usize) -> Result<&Sandbox, String> {
+        let make = || {
+            let instances = (self.apps.len() as u32).clamp(1, INSTANCES_MAX);
+            let sandbox = Sandbox::with_stack(SandboxLimits { instances }, stack_bytes(index));
+            sandbox.map_err(|error| error.to_string())
         };
-        place.get_or_init(|| Sandbox::with_stack(SandboxLimits::default(), *bytes).ok()).as_ref()
+        let place = self.sandboxes.get(index).ok_or("there is no such stack")?;
+        place.get_or_init(make).as_ref().map_err(String::clone)
     }
 
     /// What can be said of the list without running anything.
@@ -245,6 +253,6 @@ impl Refusal {
 }
 
 /// The stack of this index, in bytes.
-fn stack_bytes(index: usize) -> u64 {
-    STACKS.get(index).copied().unwrap_or(WASM_STACK_BYTES) as u64
+fn stack_bytes(index: usize) -> usize {
+    STACKS.get(index).copied().unwrap_or(WASM_STACK_BYTES)
 }

@@ -10,8 +10,7 @@ use flotilla_script::EventList;
 
 use super::play::Played;
 use super::stage::Failing;
-use super::{App, Prover};
-use crate::engine::Sandbox;
+use super::{App, OWN_STACK, Prover};
 use crate::program::Program;
 
 /// One set of apps, and what was seen of it so far.
@@ -22,8 +21,10 @@ pub(super) struct Cast<'p> {
     pub proof: CastProof,
     /// The failures of equipment that were tried.
     pub tried: BTreeSet<Failing>,
-    /// The stack that every script so far ran in, as an index of the prover's stacks.
+    /// The least stack that every script so far ran in, as an index of the prover's stacks.
     pub stack: usize,
+    /// The apps with that stack, once they were loaded.
+    shallow: Option<BTreeMap<AppId, Actor<'p>>>,
 }
 
 /// An app of a cast.
@@ -75,10 +76,10 @@ impl<'p> Cast<'p> {
         let actor = |name: &AppId| {
             let id = standing_in.get(name).unwrap_or(name).clone();
             let app = prover.apps.get(&id)?;
-            Some((name.clone(), Actor { program: app.load(&prover.sandbox), id, app }))
+            Some((name.clone(), Actor { program: app.load(prover, OWN_STACK), id, app }))
         };
         let actors = named.iter().filter_map(actor).collect();
-        let measured = Measured { runtime: prover.sandbox.runtime(), ..Measured::default() };
+        let measured = Measured { runtime: prover.compiler.runtime(), ..Measured::default() };
         let proof = CastProof {
             standing_in,
             runs: 0,
@@ -88,7 +89,7 @@ impl<'p> Cast<'p> {
             faults: Vec::new(),
             measured,
         };
-        Self { actors, proof, tried: BTreeSet::new(), stack: 0 }
+        Self { actors, proof, tried: BTreeSet::new(), stack: 0, shallow: None }
     }
 
     /// Adds a run to the report, with the faults that were seen in it.
@@ -114,10 +115,18 @@ impl<'p> Cast<'p> {
         }
     }
 
-    /// The same apps in another sandbox.
-    pub fn in_sandbox(&self, sandbox: &Sandbox) -> BTreeMap<AppId, Actor<'p>> {
-        let moved = |actor: &Actor<'p>| Actor { program: actor.app.load(sandbox), ..actor.clone() };
-        self.actors.iter().map(|(name, actor)| (name.clone(), moved(actor))).collect()
+    /// The apps with the stack that did so far.
+    pub fn shallow(&mut self, prover: &Prover) -> &BTreeMap<AppId, Actor<'p>> {
+        let program = |actor: &Actor<'p>| actor.app.load(prover, self.stack);
+        let moved = |actor: &Actor<'p>| Actor { program: program(actor), ..actor.clone() };
+        let load = || self.actors.iter().map(|(name, actor)| (name.clone(), moved(actor))).collect();
+        self.shallow.get_or_insert_with(load)
+    }
+
+    /// The stack did not do.
+    pub fn deepen(&mut self) {
+        self.stack += 1;
+        self.shallow = None;
     }
 
     /// Who stands in for whom, in words; empty if nobody does.
@@ -136,8 +145,8 @@ pub(super) fn longer(slowest: &mut BTreeMap<AppId, Slowest>, app: &AppId, other:
 }
 
 impl App {
-    fn load(&self, sandbox: &Sandbox) -> Result<Program, String> {
+    fn load(&self, prover: &Prover, stack: usize) -> Result<Program, String> {
         let Manifest { grants, limits, .. } = &self.manifest;
-        sandbox.load(&self.machine, grants, limits).map_err(|error| error.to_string())
+        prover.with_stack(stack)?.load(&self.machine, grants, limits).map_err(|error| error.to_string())
     }
 }

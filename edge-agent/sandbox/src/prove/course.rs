@@ -109,7 +109,8 @@ impl Course<'_> {
         let item = |id| ItemProof { item: self.items.name(id).to_owned(), script: taken.get(&id).copied() };
         let cast = |cast: &Cast<'_>| {
             let mut proof = cast.proof.clone();
-            (proof.measured.stack_bytes, proof.measured.elapsed_ms) = (stack_bytes(cast.stack), elapsed_ms);
+            (proof.measured.stack_bytes, proof.measured.elapsed_ms) =
+                (stack_bytes(cast.stack) as u64, elapsed_ms);
             proof
         };
         let (items, casts) = (self.items.ids().map(item).collect(), casts.iter().map(cast).collect());

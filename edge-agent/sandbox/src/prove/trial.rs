@@ -4,13 +4,12 @@
 use flotilla_schemas::proof::SeenFault;
 use flotilla_script::{Diagnostic, PlanError, Script, Step};
 
-use super::STACKS;
+use super::OWN_STACK;
 use super::cast::Cast;
 use super::course::Course;
 use super::play::{Played, play};
 use super::stage::{Failing, Way};
 use super::verdict::{Defect, judge};
-use crate::failure::kind;
 
 /// A script that breaks the release, and how.
 #[derive(Debug, Clone)]
@@ -92,14 +91,12 @@ impl Course<'_> {
 
     /// Widens the stack that is known to do until the script runs in it.
     async fn measure_stack(&self, steps: &[Step], cast: &mut Cast<'_>) {
-        while cast.stack < STACKS.len() {
-            let Some(sandbox) = self.prover.with_stack(cast.stack) else { return };
-            let actors = cast.in_sandbox(sandbox);
-            let played = play(steps, &actors, &self.simulator, None).await;
-            if played.failed.is_none_or(|failed| failed.kind.as_str() != kind::STACK) {
+        while cast.stack < OWN_STACK {
+            let played = play(steps, cast.shallow(self.prover), &self.simulator, None).await;
+            if played.failed.is_none() {
                 return;
             }
-            cast.stack += 1;
+            cast.deepen();
         }
     }
 }
@@ -108,4 +105,48 @@ impl Course<'_> {
 pub(super) fn wrong(error: &PlanError) -> &[Diagnostic] {
     let (PlanError::Unmapped(found) | PlanError::Invalid(found)) = error;
     &found.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flotilla_schemas::countermeasure::Countermeasures;
+    use flotilla_script::{Definition, EventList, Items};
+
+    use super::super::{Prover, Settings, Subject};
+    use super::*;
+    use crate::Simulator;
+
+    /// A script with one call of an operation with this body: the stack that did, as an index.
+    async fn stack(body: &str) -> usize {
+        let wasm = format!(
+            r#"(component (core module $m (func $run (export "run") {body})) (core instance $i (instantiate $m))
+               (func (export "run") (canon lift (core func $i "run"))))"#
+        );
+        let manifest = r#"{"app": "any", "maker": "any", "version": "1.0.0", "residence": "resident"}"#;
+        let mut prover = Prover::new().unwrap();
+        prover.add(serde_json::from_str(manifest).unwrap(), &wat::parse_str(wasm).unwrap()).unwrap();
+        let list = r#"{"events": "e", "definition": "d", "root": "r",
+            "steps": {"start r": {"app": "any", "operation": "run"}, "end r": "none"}}"#;
+        let definition = Definition::parse("d", b"<!ELEMENT r EMPTY>").unwrap();
+        let subject = Subject {
+            definition: &definition,
+            list: &EventList::parse("e", list.as_bytes()).unwrap(),
+            simulator: &Simulator::parse("equipment.toml", "").unwrap(),
+            countermeasures: &Countermeasures::standard(),
+        };
+        let items = Items::of(&definition, "r", &BTreeMap::new()).unwrap();
+        let (settings, simulator) = (Settings::default(), subject.simulator.clone());
+        let course = Course { prover: &prover, subject: &subject, settings: &settings, items, simulator };
+        let mut cast = Cast::all(&prover, subject.list).remove(0);
+        course.measure_stack(&course.plan("<r/>").unwrap(), &mut cast).await;
+        cast.stack
+    }
+
+    #[tokio::test]
+    async fn a_stack_does_if_the_script_came_through_in_it_and_not_if_it_failed_in_whatever_way() {
+        assert_eq!(stack("").await, 0);
+        assert_eq!(stack("(unreachable)").await, OWN_STACK);
+    }
 }
