@@ -76,13 +76,16 @@ impl std::fmt::Display for Failing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Access { event, device, point, .. } = &self.access;
         let does = match self.way {
-            Way::Silent => "does not answer, nor does the rest of the device",
+            Way::Silent => "does not answer",
             Way::Refuse => "refuses",
-            Way::Late => "answers too late, as does the rest of the device",
+            Way::Late => "answers too late",
             Way::Beyond => "answers beyond its range",
             Way::Nonsense => "answers nonsense",
         };
-        write!(f, "{event}: {device}/{point} {does}")
+        match self.way.is_whole() {
+            true => write!(f, "{event}: {device} (at {point}) {does}"),
+            false => write!(f, "{event}: {device}/{point} {does}"),
+        }
     }
 }
 

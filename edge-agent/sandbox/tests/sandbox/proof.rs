@@ -413,6 +413,6 @@ fn a_fault_that_no_countermeasure_answers_is_refused_with_what_brings_it_about()
     let sample = Sample::alone().tells(&[r#""kind": "equipment.*""#]);
     let reason = "3:5 start air-conditioner-initialization: aircon-north start: app.error: the list of \
         countermeasures has no rule for it but the one for everything (event list aircon-large, when at start \
-        air-conditioner-initialization: aircon/power does not answer, nor does the rest of the device)";
+        air-conditioner-initialization: aircon (at power) does not answer)";
     sample.assert_refused(reason, reason, NOTHING);
 }
