@@ -12,6 +12,9 @@ pub struct Limits {
     /// Sessions kept at a time, those of clients that are away among them; beyond it the one whose client left first
     /// is ended.
     pub sessions: usize,
+    /// The same of one user: beyond it the one of its own whose client left first is ended; if none is away, the next
+    /// CONNECT is refused as "server busy". On an open broker each client is a user of its own.
+    pub sessions_per_user: usize,
     /// Sockets at a time that one address has open (an IPv6 address counts with its /64); the next one is closed at
     /// once. As many as in all, unless somebody sets it: a fleet may be behind one address.
     pub connections_per_address: usize,
@@ -86,6 +89,7 @@ impl Default for Limits {
         Self {
             connections: 12_000,
             sessions: 20_000,
+            sessions_per_user: 256,
             connections_per_address: 12_000,
             half_open: 1024,
             half_open_per_address: 512,

@@ -12,6 +12,7 @@ use crate::inbox::{Bounds, Inbox};
 use crate::limits::Limits;
 use crate::lock::lock;
 use crate::meters::Meters;
+use crate::places::{Place, Places};
 use crate::session::Kept;
 
 /// Why a session that did nothing wrong must go.
@@ -34,6 +35,8 @@ pub(crate) struct Registry {
     left: Notify,
     connections_max: usize,
     sessions_max: usize,
+    /// Of the sessions of each user, by its name.
+    places: Arc<Places<String>>,
     bounds: Bounds,
     meters: Arc<Meters>,
 }
@@ -48,6 +51,7 @@ struct Sessions {
 struct Seat {
     user: Arc<User>,
     by: By,
+    _place: Place<String>,
 }
 
 enum By {
@@ -64,6 +68,7 @@ impl Registry {
             left: Notify::new(),
             connections_max: limits.connections,
             sessions_max: limits.sessions,
+            places: Places::new(limits.sessions_per_user),
             bounds: Bounds {
                 messages: limits.queue_messages,
                 bytes: limits.queue_bytes,
@@ -113,14 +118,21 @@ impl Registry {
         let client_id: Arc<str> = client_id.into();
         let kept = sessions.take_kept(&client_id);
         let (resumed, ended) = if clean { (None, kept) } else { (kept, None) };
-        let crowded = sessions.by_client.len() >= self.sessions_max;
-        let evicted = if crowded { Some(sessions.evict().ok_or(Busy)?) } else { None };
+        let place = || self.places.take(user.name.clone());
+        let (place, evicted) = match place() {
+            None => {
+                let evicted = sessions.evict(|of| of.name == user.name).ok_or(Busy)?;
+                (place().ok_or(Busy)?, Some(evicted))
+            }
+            Some(place) if sessions.by_client.len() < self.sessions_max => (place, None),
+            Some(place) => (place, Some(sessions.evict(|_| true).ok_or(Busy)?)),
+        };
         let inbox = match &resumed {
             Some(kept) => Arc::clone(&kept.inbox),
             None => Arc::new(Inbox::new(serial, user.subject.role, self.bounds, Arc::clone(&self.meters))),
         };
         inbox.attach();
-        let seat = Seat { user: Arc::clone(user), by: By::Client(Arc::clone(&inbox)) };
+        let seat = Seat { user: Arc::clone(user), by: By::Client(Arc::clone(&inbox)), _place: place };
         sessions.by_client.insert(Arc::clone(&client_id), seat);
         sessions.connected += 1;
         self.note(&sessions);
@@ -211,11 +223,12 @@ impl Sessions {
         }
     }
 
-    /// Makes room: takes out the session whose client left first. Absences are numbered in their order.
-    fn evict(&mut self) -> Option<Kept> {
+    /// Makes room: of the users that are meant, takes out the session whose client left first. Absences are numbered in
+    /// their order.
+    fn evict(&mut self, is_meant: impl Fn(&User) -> bool) -> Option<Kept> {
         let absence = |(client_id, seat): (&Arc<str>, &Seat)| match &seat.by {
-            By::Kept(kept) => Some((kept.absence, Arc::clone(client_id))),
-            By::Client(_) => None,
+            By::Kept(kept) if is_meant(&seat.user) => Some((kept.absence, Arc::clone(client_id))),
+            _ => None,
         };
         let (_, first) = self.by_client.iter().filter_map(absence).min()?;
         self.take_kept(&first)
@@ -370,6 +383,25 @@ mod tests {
         }
         let sessions = lock(&registry.sessions);
         assert_eq!((sessions.by_client.len(), sessions.connected), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_user_with_as_many_sessions_as_it_may_makes_room_for_its_own_and_for_nobody_elses() {
+        let limits = Limits { sessions_per_user: 2, ..Limits::default() };
+        let registry = Registry::new(&limits, Arc::default());
+        let claim =
+            async |client_id: &str, name: &str| registry.claim(client_id, false, 1, &user(name)).await;
+        keep(claim("other", "other").await.unwrap(), 6);
+        keep(claim("a/1", "a").await.unwrap(), 7);
+        keep(claim("a/2", "a").await.unwrap(), 8);
+        let third = claim("a/3", "a").await.unwrap();
+        assert_eq!(third.ended.iter().map(|kept| kept.absence).collect::<Vec<_>>(), [7]);
+        let second = claim("a/2", "a").await.unwrap();
+        assert!(second.resumed.is_some() && second.ended.is_empty(), "its own session needs no room");
+        assert!(claim("a/4", "a").await.is_err(), "both are connected");
+        assert!(claim("other", "other").await.unwrap().resumed.is_some());
+        drop(third);
+        assert!(claim("a/4", "a").await.is_ok());
     }
 
     #[tokio::test]

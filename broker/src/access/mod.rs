@@ -31,7 +31,7 @@ use users::Users;
 
 use crate::limits::Limits;
 use crate::packet::Login;
-use crate::places::Places;
+use crate::places::{Places, block};
 
 /// Why nobody is known by what a client showed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +63,7 @@ pub(crate) struct Known {
     checking: Arc<Semaphore>,
     /// Passwords under check, or waiting for it: of all, and of one address.
     waiting: Semaphore,
-    waiting_from: Arc<Places>,
+    waiting_from: Arc<Places<IpAddr>>,
 }
 
 impl Access {
@@ -154,7 +154,7 @@ impl Known {
         password: String,
         from: IpAddr,
     ) -> Result<bool, Unknown> {
-        let _place = self.waiting_from.take(from).ok_or(Unknown::Busy)?;
+        let _place = self.waiting_from.take(block(from)).ok_or(Unknown::Busy)?;
         let _waiting = self.waiting.try_acquire().map_err(|_| Unknown::Busy)?;
         let checking = Arc::clone(&self.checking).acquire_owned().await.map_err(|_| Unknown::Busy)?;
         // The permit goes along: a client that leaves does not make room for another check.

@@ -23,7 +23,7 @@ const BURST: Duration = Duration::from_secs(1);
 
 /// Counts all that come in by any listener of a broker.
 pub(crate) struct Gate {
-    open: Arc<Places>,
+    open: Arc<Places<IpAddr>>,
     half_open: Arc<Semaphore>,
     door: Arc<Door>,
     half_open_per_address_max: usize,
@@ -65,9 +65,9 @@ impl Gate {
     }
 
     /// Lets one in as soon as it may come: a place until it is gone, and one until it is let in.
-    pub(crate) async fn enter(&self, address: IpAddr) -> Result<(Place, HalfOpen), Crowded> {
-        let open = self.open.take(address).ok_or(Crowded)?;
+    pub(crate) async fn enter(&self, address: IpAddr) -> Result<(Place<IpAddr>, HalfOpen), Crowded> {
         let address = block(address);
+        let open = self.open.take(address).ok_or(Crowded)?;
         if self.half_open_from(address) >= self.half_open_per_address_max {
             return Err(Crowded);
         }

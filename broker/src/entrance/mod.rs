@@ -8,7 +8,7 @@ mod tls;
 mod websocket;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ pub(crate) struct Visitor {
     /// When its CONNECT must be whole.
     deadline: Instant,
     /// To be given back when it is gone.
-    pub open: Place,
+    pub open: Place<IpAddr>,
 }
 
 impl Visitor {
