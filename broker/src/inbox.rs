@@ -167,8 +167,12 @@ impl Inbox {
     pub(crate) fn pop(&self) -> Option<Delivery> {
         let mut state = lock(&self.state);
         let delivery = state.take_oldest();
-        match delivery {
-            Some(_) => self.count_out(1),
+        match &delivery {
+            Some(delivery) => {
+                let to_be_acknowledged = usize::from(delivery.qos != QoS::AtMostOnce);
+                self.unacknowledged.fetch_add(to_be_acknowledged, Ordering::Relaxed);
+                self.count_out(1);
+            }
             None => state.shrink(),
         }
         delivery

@@ -335,6 +335,7 @@ mod tests {
         for _ in 0..500 {
             lab.publish("a");
             taken += count(&quick);
+            quick.note_unacknowledged(0);
         }
         assert!(taken >= 500 - group::AHEAD, "{taken}");
         let left = stuck.take_shared(|_| true);
@@ -352,14 +353,14 @@ mod tests {
         for inbox in [&stuck, &quick] {
             lab.subscribe(inbox, "$share/g/a", PLAIN);
         }
-        let mut unacknowledged = 0;
+        let mut held = 0;
         for _ in 0..500 {
             lab.publish("a");
-            unacknowledged += count(&stuck);
-            stuck.note_unacknowledged(unacknowledged);
+            held += count(&stuck);
             count(&quick);
+            quick.note_unacknowledged(0);
         }
-        assert_eq!(unacknowledged, group::AHEAD);
+        assert_eq!(held, group::AHEAD);
     }
 
     #[test]

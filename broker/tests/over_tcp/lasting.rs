@@ -255,6 +255,7 @@ async fn a_shared_subscription_serves_each_message_once_and_a_stuck_member_loses
     let mut got = std::collections::BTreeSet::new();
     for i in 0..200 {
         assert_eq!(edge.publish(WANT, &[i], false, &[]).await, Some(0));
+        until(|| served.running.meters().messages_out.get() > u64::from(i)).await;
         for received in quick.received_so_far().await {
             got.insert(received.payload[0]);
             quick.acknowledge(received.pkid).await;
