@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs Eclipse Paho's interoperability suite against our broker: `tests/paho.sh SUITE`, where SUITE is a copy of
 # https://github.com/eclipse/paho.mqtt.testing. Each case has a broker of its own. A case that does not pass as it is
-# runs again with QoS 2 lowered to 1. Needs Python 3. BROKER names another binary, JOBS how many run at a time.
+# runs again with QoS 2 lowered to 1; what else is changed, and why, is in `tests/paho/*.sed`. Needs Python 3. BROKER
+# names another binary, JOBS how many run at a time.
 # Ends with 0 if every case passed or is explained in `tests/paho/explained`.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -51,6 +52,7 @@ trap 'rm -rf "$work"' EXIT
 for variant in as-is qos-1; do
     cp -r "$suite" "$work/$variant"
     sed -i -E -f "$here/paho/fleet-topics.sed" "$work/$variant"/client_test{,5}.py
+    sed -i -E -f "$here/paho/mqtt-5.sed" "$work/$variant"/{client_test5,mqtt/formats/MQTTV5/MQTTV5}.py
 done
 find "$work/qos-1" -name 'client_test*.py' -o -path '*/clients/*.py' | xargs sed -i -E -f "$here/paho/qos-1.sed"
 
