@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::model::Builder;
-use super::names::Names;
+use super::names::{Names, clipped};
 use super::{Attribute, Choice, Content, Cost, Element, ItemId, ItemsError, Mixed, Place, Values};
 use crate::definition::{self, Content as Declared, Kind, Presence};
 use crate::text::is_white;
@@ -68,7 +68,7 @@ impl<'l> Lister<'l> {
     fn texts(&mut self, name: &str) -> Result<Vec<Choice>, ItemsError> {
         let mut texts = Vec::new();
         for value in self.wanted(name, None).iter().filter(|value| !value.chars().all(is_white)) {
-            let item = self.add(format!("<{name}>: text {value:?}"))?;
+            let item = self.add(format!("<{name}>: text {}", quoted(value)))?;
             texts.push(Choice { value: value.as_str().into(), item: Some(item) });
         }
         if texts.is_empty() {
@@ -101,7 +101,7 @@ impl<'l> Lister<'l> {
         };
         let mut values = Vec::new();
         for value in listed {
-            let item = self.add(format!("<{element} {name}={value:?}>"))?;
+            let item = self.add(format!("<{element} {name}={}>", quoted(value)))?;
             values.push(Choice { value: value.into(), item: Some(item) });
         }
         if values.is_empty() {
@@ -123,6 +123,11 @@ impl<'l> Lister<'l> {
     fn add(&mut self, name: String) -> Result<ItemId, ItemsError> {
         self.names.add(self.number, name)
     }
+}
+
+/// As much of a value as a name shows.
+fn quoted(value: &str) -> String {
+    clipped(&format_args!("{value:?}"))
 }
 
 /// Whether the value is allowed, and read as it is written.

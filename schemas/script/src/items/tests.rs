@@ -73,6 +73,21 @@ fn a_name_shows_no_more_of_a_model_than_its_limit() {
 }
 
 #[test]
+fn a_name_shows_no_more_of_a_value_than_its_limit() {
+    let long = "x".repeat(1024);
+    let names = names(
+        "r",
+        "<!ELEMENT r (#PCDATA)> <!ATTLIST r a CDATA #IMPLIED>",
+        &[("r", None, &long), ("r", Some("a"), &long)],
+    );
+    let shown = format!("\"{}…", "x".repeat(crate::limit::SHOWN_CHARS_MAX - 1));
+    assert!(
+        names.contains(&format!("<r>: text {shown}")) && names.contains(&format!("<r a={shown}>")),
+        "{names:?}"
+    );
+}
+
+#[test]
 fn text_children_and_attributes_are_items() {
     let text = "<!ELEMENT r (#PCDATA | a)*> <!ELEMENT a EMPTY> <!ELEMENT other EMPTY>
         <!ATTLIST a speed (low | high) 'low' id ID #IMPLIED must CDATA #REQUIRED fixed CDATA #FIXED 'x'>";
