@@ -86,7 +86,7 @@ pub(crate) fn scan(text: &str, report: &mut Report) -> Vec<Event> {
         events: Vec::new(),
         names: BTreeSet::new(),
         value: String::new(),
-        run: None,
+        run: Run::default(),
         open: Vec::new(),
         elements: 0,
     };
@@ -104,10 +104,17 @@ struct Scanner<'r> {
     names: BTreeSet<Arc<str>>,
     /// The value that is being read.
     value: String,
-    /// The text since the last tag; comments between do not part it.
-    run: Option<Text>,
+    run: Run,
     open: Vec<(Arc<str>, Position)>,
     elements: usize,
+}
+
+/// The text since the last tag; comments between do not part it.
+#[derive(Default)]
+struct Run {
+    begun: Option<Text>,
+    /// What it says so far. Most runs say nothing, so the memory is used again.
+    text: String,
 }
 
 impl Scanner<'_> {
@@ -188,7 +195,7 @@ impl Scanner<'_> {
         if self.open.len() >= DEPTH_MAX {
             return fail(at, format!("elements are nested deeper than {DEPTH_MAX}"));
         }
-        self.end_run();
+        self.events.extend(self.run.end());
         self.events.push(Event::Start(Tag { name: Arc::clone(&name), attributes, at }));
         match is_empty {
             true => self.events.push(Event::End(at)),
@@ -234,7 +241,7 @@ impl Scanner<'_> {
             self.report
                 .add(at, format!("</{name}> does not close <{open}>, which was opened at {line}:{col}"));
         }
-        self.end_run();
+        self.events.extend(self.run.end());
         // A tag that closes an outer element closes what is open within it; one that closes nothing is misspelt.
         let outer = self.open.iter().rposition(|(open, _)| *open == name);
         let closed = outer.unwrap_or(self.open.len().saturating_sub(1));
@@ -247,17 +254,17 @@ impl Scanner<'_> {
             let at = self.cursor.at();
             match c {
                 '&' => match reference(&mut self.cursor) {
-                    Ok(c) => run(&mut self.run, at).push(c.encode_utf8(&mut [0; 4]), at, false),
+                    Ok(c) => self.run.push(c.encode_utf8(&mut [0; 4]), at, false),
                     Err(problem) => self.report.problem(problem),
                 },
                 ']' if self.cursor.eat("]]>") => self.report.add(at, "`]]>` in a text is written `]]&gt;`"),
                 ']' => {
                     self.cursor.bump();
-                    run(&mut self.run, at).push("]", at, true);
+                    self.run.push("]", at, true);
                 }
                 _ => {
                     let text = self.cursor.take_while(|c| !matches!(c, '<' | '&' | ']'));
-                    run(&mut self.run, at).push(text, at, true);
+                    self.run.push(text, at, true);
                 }
             }
         }
@@ -266,21 +273,13 @@ impl Scanner<'_> {
     fn cdata(&mut self) -> Result<(), Problem> {
         let start = self.cursor.at();
         self.cursor.expect("<![CDATA[")?;
-        run(&mut self.run, start).is_literal = false;
+        self.run.begin(start).is_literal = false;
         let at = self.cursor.at();
         match self.cursor.take_through("]]>") {
-            Some(text) => run(&mut self.run, at).push(text, at, false),
+            Some(text) => self.run.push(text, at, false),
             None => return fail(start, "this CDATA section is never closed"),
         }
         Ok(())
-    }
-
-    fn end_run(&mut self) {
-        let Some(mut text) = self.run.take() else { return };
-        if text.is_white {
-            text.text = String::new();
-        }
-        self.events.push(Event::Text(text));
     }
 }
 
@@ -294,22 +293,32 @@ fn known(names: &mut BTreeSet<Arc<str>>, name: &str) -> Arc<str> {
     name
 }
 
-/// The run, which begins here if it has not begun.
-fn run(run: &mut Option<Text>, at: Position) -> &mut Text {
-    run.get_or_insert_with(|| Text { text: String::new(), at, is_white: true, is_literal: true })
-}
+impl Run {
+    /// The run, which begins here if it has not begun.
+    fn begin(&mut self, at: Position) -> &mut Text {
+        self.begun.get_or_insert_with(|| Text { text: String::new(), at, is_white: true, is_literal: true })
+    }
 
-impl Text {
     /// Adds what begins at this place.
     fn push(&mut self, text: &str, at: Position, is_literal: bool) {
-        if self.is_white
+        let run = self.begin(at);
+        if run.is_white
             && let Some(start) = text.find(|c| !is_white(c))
         {
-            self.is_white = false;
-            self.at = at.behind(text.get(..start).unwrap_or_default());
+            run.is_white = false;
+            run.at = at.behind(text.get(..start).unwrap_or_default());
         }
-        self.is_literal &= is_literal;
+        run.is_literal &= is_literal;
         self.text.push_str(text);
+    }
+
+    fn end(&mut self) -> Option<Event> {
+        let mut run = self.begun.take()?;
+        if !run.is_white {
+            run.text.clone_from(&self.text);
+        }
+        self.text.clear();
+        Some(Event::Text(run))
     }
 }
 
