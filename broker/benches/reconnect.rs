@@ -1,7 +1,13 @@
 //! How long a fleet takes to be back after its broker was started again: `cargo bench -p flotilla-broker --bench
-//! reconnect [EDGES]`. The broker is a process of its own; each edge has a token, and all connect at once.
+//! reconnect [-- EDGES]`. The broker is a process of its own; each edge has a token, and all connect at once.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a measurement")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a measurement"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -10,11 +16,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use flotilla_broker::access::{AccessFile, NewCredential, Role};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// What a link waits before it tries again.
 const RETRY: Duration = Duration::from_millis(100);
+/// Whoever is not in by then never will be.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Broker(Child, SocketAddr);
 
@@ -79,6 +89,9 @@ async fn come(address: SocketAddr, connect: Vec<u8>) -> (TcpStream, u32) {
 #[tokio::main]
 async fn main() {
     let edges: usize = std::env::args().nth(1).and_then(|edges| edges.parse().ok()).unwrap_or(10_000);
+    // A socket for each, where most systems allow a thousand files until they are asked.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let ids: Vec<String> = (0..edges).map(|n| format!("e{n}")).collect();
     let file = AccessFile::at(&folder.path().join("access.toml"));
@@ -94,7 +107,7 @@ async fn main() {
         let mut held = Vec::with_capacity(edges);
         let mut again = 0;
         for edge in coming {
-            let (stream, tries) = edge.await.unwrap();
+            let (stream, tries) = timeout(PATIENCE, edge).await.expect("everyone is in by then").unwrap();
             again += u32::from(tries > 1);
             held.push(stream);
             times.push(began.elapsed());
