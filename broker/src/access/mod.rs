@@ -125,6 +125,8 @@ impl Access {
             }
             (Some(user), _) => Ok(Arc::clone(user)),
             (None, Some(login)) => {
+                // An unknown name is refused at once. That this can be told from a wrong password is the lesser evil: a
+                // check for every name would let whoever knows none fill the places of those who have passwords.
                 known.check(users.named(&login.name).ok_or(Unknown::Wrong)?, login, from).await
             }
             (None, None) => Err(Unknown::Nobody),
