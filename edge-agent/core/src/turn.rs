@@ -114,22 +114,19 @@ impl Core {
     /// The files of code that take memory beside that of apps.
     fn files(&self) -> Vec<File> {
         let mut files: BTreeMap<Digest, File> = BTreeMap::new();
-        let opened =
-            self.services.iter().flat_map(|(id, service)| service.opened.iter().map(move |o| (id, o)));
-        for (id, (app, (release, document))) in
-            opened.flat_map(|(id, o)| o.apps.iter().map(move |app| (id, app)))
-        {
-            let (Ok(code), Some(state)) = (code(&self.config, document), self.apps.get(app)) else {
-                continue;
-            };
-            let artifact = code.artifact();
-            let is_there = state.fetching || self.downloads.has(artifact);
-            if self.config.profile.disk || !is_there || state.is_of(release) {
-                continue;
+        for (id, service) in self.services.iter().filter(|_| !self.config.profile.disk) {
+            let place = self.place(id);
+            for (app, (digest, release)) in service.opened.iter().flat_map(|opened| &opened.apps) {
+                let (Ok(code), Some(state)) = (code(&self.config, release), self.apps.get(app)) else {
+                    continue;
+                };
+                let artifact = code.artifact();
+                if (state.fetching || self.downloads.has(artifact)) && !state.is_of(digest) {
+                    let (app, artifact) = (app.clone(), artifact.clone());
+                    let file = files.entry(artifact.digest).or_insert(File { place, app, artifact });
+                    file.place = file.place.min(place);
+                }
             }
-            let (place, app, artifact) = (self.place(id), app.clone(), artifact.clone());
-            let file = files.entry(artifact.digest).or_insert(File { place, app, artifact });
-            file.place = file.place.min(place);
         }
         files.into_values().collect()
     }
