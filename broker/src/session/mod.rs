@@ -149,9 +149,7 @@ impl Session {
         loop {
             self.acknowledge()?;
             self.handle_frames()?;
-            self.deliver()?;
-            if !self.kept.backlog.is_empty() {
-                // Others have their turn: a page may cost much and bring nothing.
+            if self.deliver()? {
                 yield_now().await;
             }
             self.note_stall();

@@ -26,8 +26,8 @@ pub(super) struct Backlog {
 }
 
 impl Session {
-    /// Takes what there is while the client does.
-    pub(super) fn deliver(&mut self) -> Result<(), Close> {
+    /// Takes what there is while the client does. True if it took long for little: then others should have their turn.
+    pub(super) fn deliver(&mut self) -> Result<bool, Close> {
         while self.takes()
             && let Some((pkid, delivery)) = self.kept.window.take_again()
         {
@@ -38,17 +38,18 @@ impl Session {
         {
             self.deliver_one(&delivery)?;
         }
-        self.deliver_backlog()?;
+        let brought_little = self.deliver_backlog()?;
         self.kept.inbox.note_unacknowledged(self.kept.window.len());
-        Ok(())
+        Ok(brought_little)
     }
 
-    /// Delivers a page of retained messages, and forgets a backlog that is through.
-    fn deliver_backlog(&mut self) -> Result<(), Close> {
+    /// Delivers a page of retained messages, and forgets a backlog that is through. True if more is to come and this
+    /// page looked through much for little.
+    fn deliver_backlog(&mut self) -> Result<bool, Close> {
         if !self.takes() {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(mut backlog) = self.kept.backlog.pop_front() else { return Ok(()) };
+        let Some(mut backlog) = self.kept.backlog.pop_front() else { return Ok(false) };
         let page = self.broker.retained.page(&backlog.filter, backlog.after.as_deref(), PAGE);
         let mut through = page.len() < PAGE;
         for message in page {
@@ -75,7 +76,7 @@ impl Session {
         if !through {
             self.kept.backlog.push_front(backlog);
         }
-        Ok(())
+        Ok(!self.kept.backlog.is_empty() && (through || self.output.is_empty()))
     }
 
     fn deliver_one(&mut self, delivery: &Delivery) -> Result<(), Close> {
