@@ -212,7 +212,7 @@ fn check_client_id(client_id: &str, limits: &Limits) -> Result<(), Refusal> {
 
 fn session_name(client_id: String, user: &User) -> String {
     // Who proved nothing is who its client id says, and an agent's client id is its user name.
-    let is_own = user.credential.is_none() || client_id == user.name;
+    let is_own = user.credential.is_none() || *client_id == *user.name;
     if is_own { client_id } else { format!("{}/{client_id}", user.name) }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Registry {
     connections_max: usize,
     sessions_max: usize,
     /// Of the sessions of each user, by its name.
-    places: Arc<Places<String>>,
+    places: Arc<Places<Arc<str>>>,
     bounds: Bounds,
     meters: Arc<Meters>,
 }
@@ -51,7 +51,7 @@ struct Sessions {
 struct Seat {
     user: Arc<User>,
     by: By,
-    _place: Place<String>,
+    _place: Place<Arc<str>>,
 }
 
 enum By {
@@ -118,7 +118,7 @@ impl Registry {
         let client_id: Arc<str> = client_id.into();
         let kept = sessions.take_kept(&client_id);
         let (resumed, ended) = if clean { (None, kept) } else { (kept, None) };
-        let place = || self.places.take(user.name.clone());
+        let place = || self.places.take(Arc::clone(&user.name));
         let (place, evicted) = match place() {
             None => {
                 let evicted = sessions.evict(|of| of.name == user.name).ok_or(Busy)?;
@@ -425,7 +425,7 @@ mod tests {
         let stays = registry.claim("2", true, 2, &user("b")).await.unwrap();
         keep(registry.claim("3", false, 3, &user("a")).await.unwrap(), 7);
         keep(registry.claim("4", false, 4, &user("b")).await.unwrap(), 8);
-        let (closed, ended) = registry.bar(|user| user.name == "b");
+        let (closed, ended) = registry.bar(|user| &*user.name == "b");
         assert_eq!((closed, ended.iter().map(|kept| kept.absence).collect::<Vec<_>>()), (1, vec![7]));
         assert_eq!(farewell(&barred).await, Call::Farewell(Farewell::Barred));
         let calls = poll_fn(|cx| std::task::Poll::Ready(stays.inbox.poll_call(cx, false)));

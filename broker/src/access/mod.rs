@@ -120,7 +120,7 @@ impl Access {
         };
         let users = known.users();
         match (users.certified(certificate), login) {
-            (Some(user), Some(login)) if !login.name.is_empty() && login.name != user.name => {
+            (Some(user), Some(login)) if !login.name.is_empty() && *login.name != *user.name => {
                 Err(Unknown::Mixed)
             }
             (Some(user), _) => Ok(Arc::clone(user)),
@@ -175,7 +175,7 @@ fn claimed(client_id: &str) -> Result<User, IdError> {
         (_, Some(id)) => Subject { role: Role::Center, id: EdgeId::new(id)?.into() },
         _ => Subject { role: Role::Operator, id: client_id.to_owned() },
     };
-    Ok(User { name: client_id.to_owned(), subject, credential: None })
+    Ok(User { name: client_id.into(), subject, credential: None })
 }
 
 #[cfg(test)]
@@ -240,11 +240,7 @@ mod tests {
             (None, &stranger, Err(Unknown::Nobody)),
         ] {
             let found = access.identify("any", login.as_ref(), certificate, HERE).await;
-            assert_eq!(
-                found.as_ref().map(|user| user.name.as_str()),
-                expected.as_ref().copied(),
-                "{login:?}"
-            );
+            assert_eq!(found.as_ref().map(|user| &*user.name), expected.as_ref().copied(), "{login:?}");
         }
     }
 

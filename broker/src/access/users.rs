@@ -25,7 +25,7 @@ pub enum Credential {
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
-    pub name: String,
+    pub name: Arc<str>,
     pub subject: Subject,
     pub credential: Option<Credential>,
 }
@@ -46,7 +46,8 @@ impl Users {
         for ((role, id), credential) in entries {
             let name = user_name(*role, id);
             let subject = Subject { role: *role, id: id.clone() };
-            let user = Arc::new(User { name: name.clone(), subject, credential: Some(credential.clone()) });
+            let user =
+                Arc::new(User { name: name.as_str().into(), subject, credential: Some(credential.clone()) });
             if let Credential::Certificate(certificate) = credential {
                 users.by_certificate.insert(certificate.clone(), Arc::clone(&user));
             }
