@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::access::{Access, AccessError};
@@ -22,6 +22,10 @@ use crate::retained::{DiskError, FILE, Full, Retained, Ticket};
 use crate::router::Router;
 use crate::subscribers::Subscribers;
 use crate::sys;
+
+/// Connections that may wait to be accepted, if the system allows as many: a fleet comes back all at once, and whoever
+/// finds no room tries again only after one second, then after two, four and eight.
+const BACKLOG: u32 = 16_384;
 
 /// What a broker is started with.
 #[derive(Debug, Clone)]
@@ -146,7 +150,7 @@ impl Broker {
         check(&config)?;
         let access = Access::new(config.access.as_deref(), &config.limits)?;
         let tls = config.tls.map(Tls::new).transpose()?;
-        let sockets = listen(&config.listeners).await?;
+        let sockets = listen(&config.listeners)?;
         let metrics = listen_for_metrics(config.metrics).await?;
         let meters = Arc::<Meters>::default();
         let retained = open_retained(config.data, config.limits.clone(), Arc::clone(&meters)).await?;
@@ -286,13 +290,17 @@ fn check(config: &Config) -> Result<(), StartError> {
     }
 }
 
-async fn listen(listeners: &[Listener]) -> Result<Vec<TcpListener>, StartError> {
-    let mut sockets = Vec::with_capacity(listeners.len());
-    for &listener in listeners {
-        let socket = TcpListener::bind(listener.address).await;
-        sockets.push(socket.map_err(|cause| StartError::Listen { listener, cause })?);
-    }
-    Ok(sockets)
+fn listen(listeners: &[Listener]) -> Result<Vec<TcpListener>, StartError> {
+    let listen =
+        |&listener: &Listener| bind(listener.address).map_err(|cause| StartError::Listen { listener, cause });
+    listeners.iter().map(listen).collect()
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn listen_for_metrics(address: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {

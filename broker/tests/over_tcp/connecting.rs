@@ -214,6 +214,18 @@ async fn beyond_all_half_open_connections_the_next_one_waits_until_another_has_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_that_come_at_once_wait_in_the_systems_queue() {
+    let served = serve(Limits { half_open: 1, ..Limits::default() }).await;
+    let _silent = Client::open(served.address, V5).await;
+    let mut waiting = Vec::new();
+    for _ in 0..500 {
+        // Who finds no room in the queue is not connected before a second is over.
+        let opening = timeout(Duration::from_millis(900), Client::open(served.address, V5));
+        waiting.push(opening.await.expect("room in the queue"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_tells_clients_and_publishes_no_wills() {
     let served = serve(Limits::default()).await;
     let (mut new, _) = Client::connect_with(served.address, with_will(V5)).await;
