@@ -79,8 +79,8 @@ pub(crate) struct Visitor {
     pub peer: SocketAddr,
     /// The names in its client certificate, which was verified.
     pub certificate: Vec<String>,
-    /// To be given back when it is let in.
-    pub half_open: HalfOpen,
+    /// To be given back when it is let in; on the heap, so that it takes no room in the task after that.
+    pub half_open: Box<HalfOpen>,
     /// When its CONNECT must be whole.
     deadline: Instant,
     /// To be given back when it is gone.
@@ -92,7 +92,7 @@ impl Visitor {
     pub(crate) async fn of(broker: &Broker, peer: SocketAddr) -> Result<Self, Crowded> {
         let (open, half_open) = broker.gate.enter(peer.ip()).await?;
         let deadline = Instant::now() + broker.limits.connect_wait;
-        Ok(Self { peer, certificate: Vec::new(), half_open, deadline, open })
+        Ok(Self { peer, certificate: Vec::new(), half_open: Box::new(half_open), deadline, open })
     }
 
     /// What it does within its time; nothing when that is over, or when it must give way to another.
