@@ -1,6 +1,6 @@
 //! One fleet with every profile of a gateway: what each leaves out, it does without, and nothing else.
 
-use center_core::Refusal;
+use center_core::{Refusal, Request, ServiceStop};
 use fleet_tests::sim::{Behaviour, Weather, World, oracle};
 use flotilla_schemas::AppId;
 use flotilla_schemas::countermeasure::Measure;
@@ -22,6 +22,13 @@ fn fleet(edges: &[(Profile, Behaviour)]) -> World {
     world.assemble();
     world.publish();
     world
+}
+
+/// Stops a service on e1.
+fn stop(world: &mut World, service: &str) {
+    let stop = ServiceStop { edges: vec!["e1".parse().unwrap()] };
+    world.ask(Request::Stop(service.parse().unwrap(), stop)).unwrap();
+    world.pass(5_000);
 }
 
 fn calls(world: &World, edge: &str, app: &str) -> usize {
@@ -158,19 +165,26 @@ fn an_app_that_does_not_come_keeps_none_that_is_there_from_its_turn() {
 }
 
 #[test]
+fn a_service_whose_app_does_not_come_can_be_stopped() {
+    let mut world = fleet(&[(MEMORY, Behaviour::Good)]);
+    world.center.disk.files.clear();
+    world.start_app("room", "aircon-north", "e1").unwrap();
+    world.pass(10_000);
+    stop(&mut world, "room");
+    assert!(oracle::events(&world, "e1").contains(&"service-removed".to_owned()));
+}
+
+#[test]
 fn what_an_app_keeps_is_forgotten_with_its_last_service() {
     let mut world = fleet(&[(MEMORY, Behaviour::Good)]);
     for service in ["one", "two"] {
         world.start_app(service, "aircon-north", "e1").unwrap();
     }
     world.until(30_000, "it runs", |world| calls(world, "e1", "aircon-north") > 4);
-    let stop = |world: &mut World, service: &str| {
-        let stop = center_core::ServiceStop { edges: vec!["e1".parse().unwrap()] };
-        world.ask(center_core::Request::Stop(service.parse().unwrap(), stop)).unwrap();
-        world.pass(5_000);
-        world.edge("e1").disk.keys.len()
-    };
-    assert_eq!((stop(&mut world, "one"), stop(&mut world, "two")), (1, 0));
+    for (service, left) in [("one", 1), ("two", 0)] {
+        stop(&mut world, service);
+        assert_eq!(world.edge("e1").disk.keys.len(), left);
+    }
 }
 
 #[test]

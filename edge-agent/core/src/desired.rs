@@ -9,6 +9,7 @@ use flotilla_schemas::sign::{Document, Keys, Signed};
 use flotilla_schemas::{Digest, ServiceId};
 
 use crate::core::Core;
+use crate::run::Run;
 
 /// Documents of the catalog that were verified, by their digests; verified once, because a digest never means
 /// anything else.
@@ -131,8 +132,12 @@ impl Core {
             _ => None,
         };
         self.service(id.clone()).want(service);
-        if self.service(id.clone()).is_ended() {
+        let service = self.service(id.clone());
+        if service.is_ended() {
             self.service_ended(&id);
+        } else if service.wanted.is_none() && service.run.as_ref().is_some_and(Run::fetches) {
+            // Its file may never come.
+            self.end_run(&id);
         }
     }
 }

@@ -340,7 +340,7 @@ impl Core {
     }
 
     /// The run is over, however it went: its transient apps leave memory and disk.
-    fn end_run(&mut self, id: &ServiceId) -> Option<Run> {
+    pub(crate) fn end_run(&mut self, id: &ServiceId) -> Option<Run> {
         let run = self.service(id.clone()).run.take()?;
         self.leave_turn(id);
         for app in &run.apps {

@@ -240,6 +240,7 @@ impl Core {
         let unused: Vec<AppId> = self.apps.keys().filter(|app| !used(app)).cloned().collect();
         for app in unused {
             self.unload(&app);
+            self.app(app).fetching = false;
         }
     }
 
