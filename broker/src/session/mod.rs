@@ -228,6 +228,8 @@ impl Session {
             let Some(frame) = next_frame(&mut self.input, self.broker.limits.packet_bytes)? else { break };
             let packet = self.admission.version.read(frame)?;
             self.handle(packet)?;
+            // Before what it published may come back to it.
+            self.acknowledge()?;
         }
         if self.input.is_empty() {
             self.input = BytesMut::new();
