@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use flotilla_schemas::desired::{self, Desired, Item, Service, Slot, Wanted};
 use flotilla_schemas::{AppId, Digest, EdgeId};
 
-use crate::document::Ver;
-use crate::service::{On, Present, Run, ServiceDocument, Work};
+use crate::document::{On, Run, ServiceDocument, Ver, Work};
+use crate::present::Present;
 
 /// What the documents say of an edge.
 pub fn join(present: Present<'_>, edge: &EdgeId) -> BTreeMap<Slot, Item> {
@@ -88,8 +88,8 @@ fn apps<'a>(present: Present<'a>, named: Vec<&AppId>) -> Option<(BTreeMap<AppId,
 mod tests {
     use super::*;
     use crate::document::Body;
-    use crate::request::{ServiceStart, ServiceStop};
     use crate::samples::{World, app};
+    use crate::service::{ServiceStart, ServiceStop};
     use flotilla_schemas::countermeasure::Countermeasures;
 
     fn started() -> World {

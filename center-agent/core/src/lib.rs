@@ -4,61 +4,58 @@
 //! and when to come back. It reads no clock, file or socket and rolls no dice, so the same inputs give the same
 //! steps, in production and in simulation. A crash is dropping the core and making another from its rows.
 //!
-//! | file | decides |
-//! |---|---|
-//! | `message` | whether a message is believed |
-//! | `registry` | who an edge is, and whether it is there |
-//! | `document` | which version of a decision holds |
-//! | `publication`, `service` | whether a publication or a start is taken |
-//! | `desired` | what an edge should be |
-//! | `fault` | what a fault is answered |
-//! | `retained` | what the broker is told to keep |
-//! | `sweep`, `delivery`, `behind`, `command`, `warning` | when: to begin, to send chunks, to send again, to give up, to write to the log |
+//! | room | has | decides |
+//! |---|---|---|
+//! | `document` | what people decided | which version holds |
+//! | `catalog` | what may be run | whether a publication is taken |
+//! | `registry` | who an edge is, and what it says of itself | whether it is there |
+//! | `service` | | whether a service is started or stopped |
+//! | `desk` | the faults of all edges | what a fault is answered |
+//! | `retained` | what the broker should keep, and what it does | what is published, and when to begin |
+//! | `view` | what people are shown | |
+//! | `core` | all of these, and wires them | |
+//!
+//! And by itself: `message`, whether one is believed; `desired`, what an edge should be; `delivery`, `command` and
+//! `warning`: when to send chunks, to give up, to write to the log.
 
-mod behind;
+mod answer;
 mod catalog;
 mod command;
 mod core;
-mod deciding;
 mod delivery;
 mod desired;
+mod desk;
 mod document;
-mod fault;
-mod hearing;
 mod interval;
 mod message;
-mod publication;
+mod present;
 mod registry;
 mod request;
 mod retained;
-mod retaining;
 mod row;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod scenario;
 mod service;
-mod showing;
 mod step;
-mod sweep;
 pub mod view;
 mod warning;
 
-pub use behind::BEHIND_MS;
-pub use catalog::{AppDocument, ScriptDocument};
+pub use answer::{Answer, Published, Refusal};
+pub use catalog::Chunk;
+pub use catalog::publication::PublishError;
 pub use command::{CommandError, REPLY_MS_MAX};
-pub use core::{Config, Core, EARLY_MAX, PULSE_MS, STATUS_MS};
-pub use document::{Body, Document, Ver};
-pub use fault::{Decided, FaultRow};
+pub use core::{Config, Core, EARLY_MAX, OFFLINE, ONLINE, PULSE_MS, STATUS_MS};
+pub use desk::{Decided, FaultRow};
+pub use document::{AppDocument, Body, Document, On, Run, ScriptDocument, ServiceDocument, Ver, Work};
 pub use interval::{INTERVALS_MAX, Intervals};
-pub use publication::PublishError;
 pub use registry::EdgeRow;
-pub use request::{Answer, Published, Refusal, Request, RequestId, ServiceStart, ServiceStop};
-pub use retaining::{OFFLINE, ONLINE};
+pub use request::{Request, RequestId};
+pub use retained::{BEHIND_MS, QUIET_MS, SWEEP_MS_MAX};
 pub use row::{Row, Write};
-pub use service::{On, Reason, Run, ServiceDocument, ServiceError, Work};
-pub use step::{Chunk, Effect, Held, Input, Note, Step};
-pub use sweep::{QUIET_MS, SWEEP_MS_MAX};
+pub use service::{Reason, ServiceError, ServiceStart, ServiceStop};
+pub use step::{Effect, Held, Input, Note, Step};
 
 use flotilla_schemas::topic::{PREFIX, filters_edges};
 

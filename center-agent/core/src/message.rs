@@ -215,7 +215,7 @@ fn dense(batch: &Batch) -> Result<(), Disbelief> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{AppDocument, ScriptDocument};
+    use crate::document::{AppDocument, ScriptDocument};
     use crate::samples::{app, batch, center_key, edge_key, fault, fleet, script, status};
     use flotilla_schemas::Signed;
     use flotilla_schemas::sign::SecretKey;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::desk::FaultRow;
 use crate::document::Document;
-use crate::fault::FaultRow;
 use crate::registry::EdgeRow;
 
 /// A row; the latest one under its key holds.

@@ -14,10 +14,10 @@ use flotilla_schemas::time::Now;
 use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Signed};
 
 use crate::catalog::Listing;
+use crate::catalog::publication::{Publication, judge_app, judge_script};
 use crate::document::{Body, Documents};
-use crate::publication::{Publication, judge_app, judge_script};
+use crate::present::Present;
 use crate::registry::Registry;
-use crate::service::Present;
 
 pub fn key(id: &str, seed: u8) -> SecretKey {
     SecretKey::from_seed(id.parse().unwrap(), [seed; 32])

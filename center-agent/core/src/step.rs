@@ -6,9 +6,13 @@
 
 use flotilla_schemas::journal::Batch;
 use flotilla_schemas::sign::Signature;
-use flotilla_schemas::{Digest, EdgeId, Topic};
+use flotilla_schemas::topic::ToTopic;
+use flotilla_schemas::{EdgeId, Topic};
+use serde::Serialize;
 
-use crate::request::{Answer, Refusal, Request, RequestId};
+use crate::answer::{Answer, Refusal};
+use crate::catalog::Chunk;
+use crate::request::{Request, RequestId};
 use crate::row::Write;
 
 /// What happened.
@@ -91,17 +95,6 @@ pub enum Effect {
     Note(Note),
 }
 
-/// A part of an artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunk {
-    /// The digest of its bytes.
-    pub digest: Digest,
-    /// The artifact that it is part of.
-    pub artifact: Digest,
-    /// Where in it, in chunks from 0.
-    pub index: usize,
-}
-
 /// A line of the log: a fixed message with what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -134,5 +127,12 @@ impl Step {
     pub(crate) fn note(&mut self, message: &'static str, edge: Option<&EdgeId>, subject: impl ToString) {
         let (edge, subject, error) = (edge.cloned(), subject.to_string(), String::new());
         self.effects.push(Effect::Note(Note { warn: false, message, edge, subject, error, left_out: 0 }));
+    }
+
+    /// A message to an edge. Serialising one of our own types does not fail; if it did, the edge would ask again.
+    pub(crate) fn send<T: Serialize>(&mut self, edge: &EdgeId, rest: ToTopic, message: &T) {
+        let Ok(payload) = serde_json::to_vec(message) else { return };
+        let topic = Topic::To(edge.clone(), rest);
+        self.effects.push(Effect::Publish { topic, payload, retain: false });
     }
 }

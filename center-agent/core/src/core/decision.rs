@@ -6,18 +6,18 @@ use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::ToTopic;
 use flotilla_schemas::{Digest, EdgeId, ServiceId};
 
+use super::Core;
+use crate::answer::{Answer, Published, Refusal};
+use crate::catalog::publication::{Publication, PublishError, judge_app, judge_script, judge_size};
 use crate::command::CommandError;
-use crate::core::Core;
-use crate::document::Body;
-use crate::hearing::publish;
-use crate::publication::{Publication, PublishError, judge_app, judge_script, judge_size};
-use crate::request::{Answer, Published, Refusal, Request, RequestId};
+use crate::document::{Body, ServiceDocument};
+use crate::request::{Request, RequestId};
 use crate::row::{Row, Write};
-use crate::service::ServiceDocument;
 use crate::step::{Effect, Step};
+use crate::view::ServiceView;
 
 impl Core {
-    pub(crate) fn decide(&mut self, id: RequestId, request: Request, now: Now, step: &mut Step) {
+    pub(super) fn decide(&mut self, id: RequestId, request: Request, now: Now, step: &mut Step) {
         let publishers = self.config.fleet.publisher_keys();
         let answer = match request {
             Request::PublishApp(signed) => judge_app(&self.documents, &publishers, signed)
@@ -66,7 +66,7 @@ impl Core {
 
     fn serve(&mut self, document: ServiceDocument, now: Now, step: &mut Step) -> Answer {
         let service: ServiceId = document.service.clone();
-        let view = crate::showing::service_view(&document);
+        let view = ServiceView::of(&document);
         step.note("service decided", None, &service);
         self.hold(Body::Service(document), now, step);
         Answer::Service(view)
@@ -95,7 +95,7 @@ impl Core {
     ) -> Result<(), CommandError> {
         let command = self.commands.give(&self.registry, id, edge, order, now.mono_ms)?;
         step.note("command given", Some(edge), &command.id);
-        step.effects.extend(publish(edge, ToTopic::Command, &command));
+        step.send(edge, ToTopic::Command, &command);
         Ok(())
     }
 

@@ -3,52 +3,21 @@
 //! Until there is enrolment, the first key that an edge id shows is pinned, for ever; another is refused. An edge
 //! counts as online from a live status or its `online`, until its last will or until three statuses are overdue.
 
+mod edge;
+
 use std::collections::BTreeMap;
 
+use flotilla_schemas::EdgeId;
 use flotilla_schemas::report::{AppRow, Inventory, Status};
-use flotilla_schemas::sign::PublicKey;
 use flotilla_schemas::time::Now;
-use flotilla_schemas::{AppId, EdgeId};
-use serde::{Deserialize, Serialize};
+
+pub use edge::{APP_ROWS_MAX, Edge, EdgeRow};
 
 /// The most edges of one center; a further one is refused.
 pub const EDGES_MAX: usize = 100_000;
 
-/// The most rows of apps that are kept of one edge.
-pub const APP_ROWS_MAX: usize = 1024;
-
 /// How long an edge counts as online without a word: three statuses and their jitter, in milliseconds.
 pub const SILENCE_MS_MAX: u64 = 100_000;
-
-/// An edge on disk: its pinned key, and the status with which it last changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EdgeRow {
-    /// The first key that it showed.
-    pub key: PublicKey,
-    /// The last status of which the session, mode or journal differed from the one before.
-    pub status: Status,
-    /// When that came, in Unix milliseconds of the center's clock.
-    pub heard_ts: i64,
-}
-
-/// An edge as it is known.
-#[derive(Debug, Clone)]
-pub struct Edge {
-    /// The first key that it showed.
-    pub key: PublicKey,
-    /// Its last status.
-    pub status: Status,
-    /// When it was last heard, in Unix milliseconds of the center's clock.
-    pub heard_ts: i64,
-    /// Whether it is believed to be reachable.
-    pub online: bool,
-    /// What it said that it has.
-    pub inventory: Option<Inventory>,
-    /// Its own rows of its own distribution table; at most [`APP_ROWS_MAX`].
-    pub apps: BTreeMap<AppId, AppRow>,
-    /// When it was last heard live, in milliseconds of the center's running time.
-    heard_ms: u64,
-}
 
 /// Why a status was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,11 @@
 //!
 //! Nothing is issued before the sweep is over. Each function here takes the step that it adds to.
 
+mod decision;
+mod intake;
+mod looks;
+mod state;
+
 use std::collections::BTreeMap;
 
 use flotilla_schemas::desired::Desired;
@@ -16,19 +21,18 @@ use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{CenterId, EdgeId, SessionId};
 
-use crate::behind::Behind;
+use crate::answer::Refusal;
 use crate::catalog::Listing;
 use crate::command::Commands;
 use crate::delivery::Delivery;
+use crate::desk::Faults;
 use crate::document::Documents;
-use crate::fault::Faults;
+use crate::present::Present;
 use crate::registry::Registry;
-use crate::request::{Refusal, Request, RequestId};
-use crate::retained::Retained;
+use crate::request::{Request, RequestId};
+use crate::retained::{Behind, Retained, Sweep};
 use crate::row::Row;
-use crate::service::Present;
 use crate::step::{Effect, Input, Step};
-use crate::sweep::Sweep;
 use crate::warning::Warnings;
 
 /// How often a center looks for edges that fell silent, and brings its views up to date, in milliseconds.
@@ -55,27 +59,33 @@ pub struct Config {
     pub records: u64,
 }
 
+/// What `avail` says while the center is there.
+pub const ONLINE: &[u8] = b"online";
+
+/// What `avail` says when it is not: the last will.
+pub const OFFLINE: &[u8] = b"offline";
+
 /// The decisions of a center.
 #[derive(Debug, Clone)]
 pub struct Core {
-    pub(crate) config: Config,
-    pub(crate) documents: Documents,
-    pub(crate) catalog: Listing,
-    pub(crate) registry: Registry,
-    pub(crate) faults: Faults,
-    pub(crate) commands: Commands,
-    pub(crate) delivery: Delivery,
-    pub(crate) retained: Retained,
-    pub(crate) warnings: Warnings,
+    config: Config,
+    documents: Documents,
+    catalog: Listing,
+    registry: Registry,
+    faults: Faults,
+    commands: Commands,
+    delivery: Delivery,
+    retained: Retained,
+    warnings: Warnings,
     /// What was retained for edges, other than this center would have it.
-    pub(crate) heard: BTreeMap<EdgeId, Desired>,
-    pub(crate) behind: Behind,
-    pub(crate) sweep: Sweep,
+    heard: BTreeMap<EdgeId, Desired>,
+    behind: Behind,
+    sweep: Sweep,
     /// Whether a sweep was ever finished.
-    pub(crate) swept: bool,
+    swept: bool,
     /// Requests that came during the first sweep; they are judged when it is over.
     early: Vec<(RequestId, Request)>,
-    pub(crate) seq: u64,
+    seq: u64,
     pulse_at: u64,
     status_at: u64,
 }
@@ -156,7 +166,7 @@ impl Core {
     }
 
     /// What is there when something is to be judged.
-    pub(crate) fn present(&self) -> Present<'_> {
+    fn present(&self) -> Present<'_> {
         Present { documents: &self.documents, catalog: &self.catalog, registry: &self.registry }
     }
 

@@ -3,42 +3,14 @@
 //! The catalog follows from the documents alone, so every center makes the same one; its version is the highest
 //! number among them. Chunks that are not of the catalog are not served.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod publication;
+
+use std::collections::BTreeMap;
 
 use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
-use flotilla_schemas::{AppId, Artifact, Digest, EventsId, FleetId, ScriptId, Signed};
-use serde::{Deserialize, Serialize};
+use flotilla_schemas::{AppId, Artifact, Digest, FleetId, ScriptId};
 
-use crate::document::{Body, Documents, Ver};
-use crate::step::Chunk;
-
-/// The document of an app.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AppDocument {
-    /// The app.
-    pub app: AppId,
-    /// Its newest release.
-    pub release: Signed<Release>,
-    /// The one before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Signed<Release>>,
-}
-
-/// The document of a script.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScriptDocument {
-    /// The script.
-    pub script: ScriptId,
-    /// Its newest release.
-    pub release: Signed<ScriptRelease>,
-    /// The apps that each of its event lists names.
-    pub apps: BTreeMap<EventsId, BTreeSet<AppId>>,
-    /// The one before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Signed<ScriptRelease>>,
-}
+use crate::document::{AppDocument, Body, Documents, ScriptDocument, Ver};
 
 /// A release in the catalog, read once.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +21,17 @@ pub struct Listed<R> {
     pub digest: Digest,
     /// What it says.
     pub release: R,
+}
+
+/// A part of an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// The artifact that it is part of.
+    pub artifact: Digest,
+    /// Where in it, in chunks from 0.
+    pub index: usize,
 }
 
 /// The catalog, ready to be asked.

@@ -3,9 +3,15 @@
 //! The broker may lose, empty or age what it retains, and a stranger may overwrite it. What was decided here goes out
 //! at once; what another hand changed is put right once a second at most, so two who disagree never race.
 
+mod behind;
+mod sweep;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::{Digest, Topic};
+
+pub use behind::{BEHIND_MS, Behind};
+pub use sweep::{QUIET_MS, SWEEP_MS_MAX, Sweep};
 
 /// The least time between two rounds of putting right what others changed, in milliseconds.
 pub const REPAIR_MS: u64 = 1000;

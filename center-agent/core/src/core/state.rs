@@ -7,20 +7,15 @@ use flotilla_schemas::topic::{CenterTopic, ToTopic};
 use flotilla_schemas::{AppId, EdgeId, ScriptId, Topic};
 use serde::Serialize;
 
+use super::looks::open;
+use super::{Core, ONLINE};
 use crate::catalog::Listing;
-use crate::core::Core;
 use crate::desired::{join, join_heard};
 use crate::document::{Body, Document};
 
-/// What `avail` says while the center is there.
-pub const ONLINE: &[u8] = b"online";
-
-/// What `avail` says when it is not: the last will.
-pub const OFFLINE: &[u8] = b"offline";
-
 impl Core {
     /// All of it, from what is on disk.
-    pub(crate) fn retain_all(&mut self) {
+    pub(super) fn retain_all(&mut self) {
         let avail = Topic::Center(self.config.center.clone(), CenterTopic::Avail);
         self.retained.want(avail, ONLINE.to_vec());
         for (id, document) in self.documents.clone().all() {
@@ -31,7 +26,7 @@ impl Core {
     }
 
     /// A document that is new, and all that follows from it.
-    pub(crate) fn retain_document(&mut self, document: &Document) {
+    pub(super) fn retain_document(&mut self, document: &Document) {
         self.retain(document.body.id().topic(), document);
         match &document.body {
             Body::App(_) | Body::Script(_) => {
@@ -64,14 +59,14 @@ impl Core {
         rows.iter().for_each(|(app, edge)| self.retain_distribution(app, edge));
     }
 
-    pub(crate) fn retain_app_views(&mut self) {
+    pub(super) fn retain_app_views(&mut self) {
         for summary in self.apps() {
             self.retain(Topic::App(summary.app.clone()), &summary);
         }
     }
 
     /// A row of the distribution table.
-    pub(crate) fn retain_distribution(&mut self, app: &AppId, edge: &EdgeId) {
+    pub(super) fn retain_distribution(&mut self, app: &AppId, edge: &EdgeId) {
         if let Some(row) = self.distribution(app, edge) {
             self.retain(Topic::Distribution(app.clone(), edge.clone()), &row);
         }
@@ -83,7 +78,7 @@ impl Core {
     }
 
     /// What an edge should be.
-    pub(crate) fn retain_desired(&mut self, edge: &EdgeId) {
+    pub(super) fn retain_desired(&mut self, edge: &EdgeId) {
         if let Some(desired) = self.desired(edge) {
             self.retain(Topic::To(edge.clone(), ToTopic::Desired), &desired);
         }
@@ -91,7 +86,7 @@ impl Core {
 
     /// What an edge should be, with what was heard of it joined in; none for an edge that has not shown its journal
     /// yet, or for which nothing was decided. What was meant for a former journal of the edge is void.
-    pub(crate) fn desired(&self, edge: &EdgeId) -> Option<Desired> {
+    pub(super) fn desired(&self, edge: &EdgeId) -> Option<Desired> {
         let edge_epoch = self.registry.get(edge)?.status.journal_epoch.clone();
         let (mut items, mut min_catalog) = (join(self.present(), edge), self.catalog.message().version);
         if let Some(heard) = self.heard.get(edge).filter(|heard| heard.edge_epoch == edge_epoch) {
@@ -103,14 +98,14 @@ impl Core {
     }
 
     /// The center's own state.
-    pub(crate) fn retain_status(&mut self, now: Now) {
+    pub(super) fn retain_status(&mut self, now: Now) {
         self.seq += 1;
         let status = self.center_status(now.wall_ms);
         self.retain(Topic::Center(self.config.center.clone(), CenterTopic::Status), &status);
     }
 
     /// The center's own state at this time.
-    pub(crate) fn center_status(&self, ts: i64) -> CenterStatus {
+    pub(super) fn center_status(&self, ts: i64) -> CenterStatus {
         let (edges, edges_online) = self.registry.count();
         CenterStatus {
             v: 1,
@@ -120,7 +115,7 @@ impl Core {
             ts,
             edges,
             edges_online,
-            faults_open: self.faults.open(None),
+            faults_open: open(self.faults.all()),
             list_ver: self.documents.countermeasures().map_or(0, |(_, list)| list.version),
             catalog: self.catalog.message().version,
             records: self.config.records,

@@ -9,19 +9,18 @@ use flotilla_schemas::sign::Signature;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::ToTopic;
 use flotilla_schemas::{Digest, EdgeId, Topic};
-use serde::Serialize;
 
-use crate::core::Core;
+use super::Core;
+use crate::answer::Answer;
+use crate::desk::{FaultRow, answer};
 use crate::document::{Document, Jump};
-use crate::fault::{FaultRow, answer};
 use crate::message::{Message, Said};
 use crate::registry::Heard;
-use crate::request::Answer;
 use crate::row::{Row, Write};
 use crate::step::{Effect, Held, Step};
 
 impl Core {
-    pub(crate) fn hear(
+    pub(super) fn hear(
         &mut self,
         topic: &Topic,
         payload: &[u8],
@@ -133,7 +132,7 @@ impl Core {
     }
 
     /// Answers what came before the list was known.
-    pub(crate) fn answer_waiting(&self, step: &mut Step) {
+    pub(super) fn answer_waiting(&self, step: &mut Step) {
         for (edge, fault) in self.faults.waiting() {
             self.answer(edge, fault, step);
         }
@@ -143,7 +142,7 @@ impl Core {
         let none = Countermeasures::default();
         let list = self.documents.countermeasures().map_or(&none, |(_, list)| list);
         let answer = answer(list, &self.config.center, edge, fault);
-        step.effects.extend(publish(edge, ToTopic::Answer, &answer));
+        step.send(edge, ToTopic::Answer, &answer);
         step.note(
             "fault answered",
             Some(edge),
@@ -151,7 +150,7 @@ impl Core {
         );
     }
 
-    pub(crate) fn appended(&mut self, batch: Batch, held: Held, step: &mut Step) {
+    pub(super) fn appended(&mut self, batch: Batch, held: Held, step: &mut Step) {
         self.config.records += held.stored;
         if held.fork {
             step.note(
@@ -168,7 +167,7 @@ impl Core {
         let Held { from, upto, want, fork, .. } = held;
         let (center, epoch) = (self.config.center.clone(), batch.epoch.clone());
         let ack = Ack { v: 1, center, epoch, lane: batch.lane, from, upto, want, fork };
-        step.effects.extend(publish(&batch.edge, ToTopic::Ack, &ack));
+        step.send(&batch.edge, ToTopic::Ack, &ack);
     }
 
     fn wanted(&mut self, topic: &Topic, want: Want, now: Now, step: &mut Step) {
@@ -221,10 +220,4 @@ impl Core {
         let note = self.warnings.about(message, edge, topic, error, now.mono_ms);
         step.effects.extend(note.map(Effect::Note));
     }
-}
-
-/// A message to an edge. Serialising one of our own types does not fail; if it did, the edge would ask again.
-pub(crate) fn publish<T: Serialize>(edge: &EdgeId, rest: ToTopic, message: &T) -> Option<Effect> {
-    let payload = serde_json::to_vec(message).ok()?;
-    Some(Effect::Publish { topic: Topic::To(edge.clone(), rest), payload, retain: false })
 }

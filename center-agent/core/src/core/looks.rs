@@ -6,14 +6,15 @@ use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, EdgeId, ScriptId, ServiceId};
 
+use super::Core;
 use crate::catalog::Listed;
-use crate::core::Core;
+use crate::desk::FaultRow;
+use crate::document::Work;
 use crate::registry::Edge;
-use crate::service::{ServiceDocument, Work};
-use crate::sweep::Sweep;
+use crate::retained::Sweep;
 use crate::view::{
-    AppDetail, AppSummary, Distribution, EdgeDetail, EdgeSummary, FaultView, Running, ScriptDetail,
-    ScriptSummary, ServiceView, StatusView,
+    AppDetail, AppSummary, Distribution, EdgeDetail, EdgeSummary, FaultView, ScriptDetail, ScriptSummary,
+    ServiceView, StatusView,
 };
 
 impl Core {
@@ -104,12 +105,12 @@ impl Core {
 
     /// All services, by name.
     pub fn services(&self) -> Vec<ServiceView> {
-        self.documents.services().map(service_view).collect()
+        self.documents.services().map(ServiceView::of).collect()
     }
 
     /// A service; none if it was never started.
     pub fn service(&self, service: &ServiceId) -> Option<ServiceView> {
-        self.documents.service(service).map(service_view)
+        self.documents.service(service).map(ServiceView::of)
     }
 
     /// The list of countermeasures; version 0 and empty while there is none.
@@ -137,7 +138,7 @@ impl Core {
             inventory: edge.inventory.clone(),
             apps: edge.apps.clone(),
             desired: self.desired(id).map(|desired| desired.items).unwrap_or_default(),
-            faults: self.faults.view(Some(id), Some(true)),
+            faults: self.faults(Some(id), Some(true)),
         })
     }
 
@@ -152,7 +153,7 @@ impl Core {
             session: status.meta.session.clone(),
             services: status.services,
             apps_loaded: status.apps_loaded,
-            faults_open: self.faults.open(Some(id)),
+            faults_open: open(self.faults.of(id)),
             journal_unacked: status.journal_unacked,
             memory_bytes: status.memory_bytes,
             disk_free_bytes: status.disk_free_bytes,
@@ -162,7 +163,10 @@ impl Core {
 
     /// Faults, of one edge or of all, open or closed or both; the oldest first.
     pub fn faults(&self, edge: Option<&EdgeId>, open: Option<bool>) -> Vec<FaultView> {
-        self.faults.view(edge, open)
+        match edge {
+            Some(edge) => views(self.faults.of(edge), open),
+            None => views(self.faults.all(), open),
+        }
     }
 
     /// What the center is at; `ts` is the present in Unix milliseconds.
@@ -172,12 +176,14 @@ impl Core {
     }
 }
 
-pub(crate) fn service_view(service: &ServiceDocument) -> ServiceView {
-    let running = service.on.iter().filter_map(|(edge, on)| {
-        let run = on.run.as_ref()?;
-        let running = Running { events: run.events.clone(), trigger: run.trigger, started: on.ver.n };
-        Some((edge.clone(), running))
-    });
-    let (on, work) = (running.collect(), service.work.clone());
-    ServiceView { service: service.service.clone(), work, on }
+fn views<'a>(rows: impl Iterator<Item = &'a FaultRow>, open: Option<bool>) -> Vec<FaultView> {
+    let views = rows.filter_map(FaultView::of);
+    let mut views: Vec<FaultView> = views.filter(|view| open.is_none_or(|open| open == view.open)).collect();
+    views.sort_by_key(|view| view.opened_ts);
+    views
+}
+
+/// How many are open.
+pub(super) fn open<'a>(rows: impl Iterator<Item = &'a FaultRow>) -> u32 {
+    rows.filter(|row| row.is_open()).count() as u32
 }

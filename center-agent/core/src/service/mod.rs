@@ -1,198 +1,44 @@
-//! Services: which script runs on which edges, with which event list, and when.
+//! Whether a service is started or stopped.
 //!
-//! A service is one document. Starting it on some edges leaves the others as they are; stopping leaves a tombstone
-//! for each edge, so that nothing old brings it back. A start is refused with every reason at once.
+//! Starting it on some edges leaves the others as they are. A start is refused with every reason at once.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod error;
 
 use flotilla_schemas::desired::{EVERY_MS_MIN, SLOTS_MAX, Trigger};
 use flotilla_schemas::{AppId, EdgeId, EventsId, ScriptId, ServiceId};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Listing;
-use crate::document::{Documents, Ver};
-use crate::registry::Registry;
-use crate::request::{ServiceStart, ServiceStop};
+use crate::document::{On, Run, ServiceDocument, Work};
+use crate::present::Present;
 
-/// The document of a service.
+pub use error::{Reason, ServiceError};
+
+/// How to start a service. Edges that are not named are left as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ServiceDocument {
-    /// The service.
-    pub service: ServiceId,
-    /// What it runs, in its newest release.
-    pub work: Work,
-    /// Each edge on which it was ever started.
-    pub on: BTreeMap<EdgeId, On>,
-}
-
-/// What a service runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Work {
-    /// A script.
-    Script(ScriptId),
-    /// An app, by the operation that its manifest declares.
-    App(AppId),
-}
-
-impl fmt::Display for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Work::Script(script) => write!(f, "the script {script}"),
-            Work::App(app) => write!(f, "the app {app} by itself"),
-        }
-    }
-}
-
-/// A service on one edge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct On {
-    /// The version of the document that started or stopped it here.
-    pub ver: Ver,
-    /// How it runs; none once it was stopped.
-    pub run: Option<Run>,
-}
-
-/// How a service runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Run {
-    /// With which of the script's event lists; none where an app runs by itself.
+pub struct ServiceStart {
+    /// The script that it runs; none means what it runs already, or for a new service the script of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<ScriptId>,
+    /// The app that it runs by itself, in place of a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppId>,
+    /// Where: at least one edge.
+    pub edges: Vec<EdgeId>,
+    /// With which event list; may be left out when the script has only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<EventsId>,
-    /// When.
-    pub trigger: Trigger,
+    /// When it runs; none means once for a script, and as it declares itself for an app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
 }
 
-/// Why a service was not started or stopped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ServiceError {
-    /// There is none of this name.
-    #[error("stop {service}: there is no such service")]
-    Unknown {
-        /// The name.
-        service: ServiceId,
-        /// Those that there are.
-        known: Vec<ServiceId>,
-    },
-    /// It cannot be done as it was asked for.
-    #[error("{what} {service}: {} errors", errors.len())]
-    Refused {
-        /// Start or stop.
-        what: &'static str,
-        /// The service.
-        service: ServiceId,
-        /// Each reason.
-        errors: Vec<Reason>,
-    },
-}
-
-/// One reason why a service cannot be started or stopped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// Nowhere to do it.
-    #[error("no edge is named")]
-    NoEdge,
-    /// An edge that never showed itself.
-    #[error("edge {edge} is not known; known are {}", list(known))]
-    Edge {
-        /// The name.
-        edge: EdgeId,
-        /// Those that are known.
-        known: Vec<EdgeId>,
-    },
-    /// It was not started there.
-    #[error("it does not run on {0}")]
-    NotThere(EdgeId),
-    /// No script is named, and none can have the service's name.
-    #[error("no script is named")]
-    NoScript,
-    /// A script that was not published.
-    #[error("script {script} is not published; published are {}", list(known))]
-    Script {
-        /// The name.
-        script: ScriptId,
-        /// Those that are.
-        known: Vec<ScriptId>,
-    },
-    /// An event list that the script does not have.
-    #[error("script {script} has no event list {events}; it has {}", list(known))]
-    Events {
-        /// The script.
-        script: ScriptId,
-        /// The name.
-        events: EventsId,
-        /// Those that it has.
-        known: Vec<EventsId>,
-    },
-    /// Several event lists, and none is named.
-    #[error("script {script} has several event lists, and none is named: {}", list(known))]
-    WhichEvents {
-        /// The script.
-        script: ScriptId,
-        /// Those that it has.
-        known: Vec<EventsId>,
-    },
-    /// An app that the event list names and nobody published.
-    #[error("app {app}, which event list {events} names, is not published")]
-    App {
-        /// The app.
-        app: AppId,
-        /// The event list.
-        events: EventsId,
-    },
-    /// Something else runs under this name elsewhere.
-    #[error("it runs {work} on {edge}; stop it there first, or start this one under another name")]
-    OtherWork {
-        /// What runs.
-        work: Work,
-        /// Where.
-        edge: EdgeId,
-    },
-    /// An app by itself, and what belongs to scripts.
-    #[error("an app that runs by itself goes with no script and no event list")]
-    Both,
-    /// An app that was not published.
-    #[error("app {app} is not published; published are {}", list(known))]
-    Unpublished {
-        /// The name.
-        app: AppId,
-        /// Those that are.
-        known: Vec<AppId>,
-    },
-    /// An app that needs a script.
-    #[error("app {0} declares no operation of its own, under [run] in its app.toml; it needs a script")]
-    NoOwnRun(AppId),
-    /// An edge that walks no scripts.
-    #[error("{0} runs no scripts; start an app there by itself, with --app")]
-    NoScripts(EdgeId),
-    /// Too often.
-    #[error("every {0} ms is more often than every {EVERY_MS_MIN} ms")]
-    Period(u64),
-    /// The edge has as many as it may.
-    #[error("{0} has {SLOTS_MAX} slots already")]
-    Slots(EdgeId),
-}
-
-fn list<T: ToString>(known: &[T]) -> String {
-    if known.is_empty() {
-        return "none".to_owned();
-    }
-    known.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// What is there when a service is asked for.
-#[derive(Clone, Copy)]
-pub struct Present<'a> {
-    /// What was decided so far.
-    pub documents: &'a Documents,
-    /// What was published.
-    pub catalog: &'a Listing,
-    /// Who is there.
-    pub registry: &'a Registry,
+/// Where to stop a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceStop {
+    /// At least one edge.
+    pub edges: Vec<EdgeId>,
 }
 
 impl Present<'_> {

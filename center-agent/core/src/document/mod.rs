@@ -1,121 +1,23 @@
 //! What people decided, as signed documents that are retained on `intent/<kind>/<id>`.
 //!
-//! A document is whole and its last version wins; versions are compared by era, number, author. A number is one more
-//! than the highest that was seen anywhere, so it needs no clock; a jump of more than [`JUMP_MAX`] is a mistake or
-//! an attack and is refused. Everything else that a center publishes follows from its documents.
-//!
-//! Documents of an era before the fleet file's are void: they are neither loaded nor taken.
+//! A document is whole and its last [version](Ver) wins. Everything else that a center publishes follows from its
+//! documents. Documents of an era before the fleet file's are void: they are neither loaded nor taken.
+
+mod body;
+mod release;
+mod service;
+mod version;
 
 use std::collections::BTreeMap;
 
 use flotilla_schemas::countermeasure::Countermeasures;
-use flotilla_schemas::desired::{JUMP_MAX, Key};
-use flotilla_schemas::{AppId, CenterId, ScriptId, ServiceId, Topic};
-use serde::{Deserialize, Serialize};
+use flotilla_schemas::desired::JUMP_MAX;
+use flotilla_schemas::{AppId, CenterId, ScriptId, ServiceId};
 
-use crate::catalog::{AppDocument, ScriptDocument};
-use crate::service::ServiceDocument;
-
-/// The id of the one document of countermeasures.
-const COUNTERMEASURES_ID: &str = "all";
-
-/// Which of two versions of a document holds: the greater.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ver {
-    /// The fleet file's era.
-    pub era: u32,
-    /// One more than the highest number that the author had seen anywhere.
-    pub n: u64,
-    /// The center that took the document.
-    pub author: CenterId,
-}
-
-impl Ver {
-    /// The key of a slot whose value comes from this version, outside any rollout.
-    pub fn key(&self) -> Key {
-        Key { era: self.era, n: self.n, author: self.author.clone(), run: 0, phase: 0 }
-    }
-}
-
-/// A document: on `intent/<kind>/<id>`, retained, signed by the center that publishes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Document {
-    /// Version of this message's form: 1.
-    pub v: u32,
-    /// Its version.
-    pub ver: Ver,
-    /// The version that it replaced.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prev: Option<Ver>,
-    /// When it was taken, in Unix milliseconds of the author's clock; for people.
-    pub ts: i64,
-    /// What was decided.
-    pub body: Body,
-}
-
-/// What a document decides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Body {
-    /// An app's newest release.
-    App(AppDocument),
-    /// A script's newest release.
-    Script(ScriptDocument),
-    /// Where a service runs.
-    Service(ServiceDocument),
-    /// What is done about faults.
-    Countermeasures(Countermeasures),
-}
-
-/// Kind and id: a document's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DocumentId {
-    /// `app/<app>`
-    App(AppId),
-    /// `countermeasures/all`
-    Countermeasures,
-    /// `script/<script>`
-    Script(ScriptId),
-    /// `service/<service>`
-    Service(ServiceId),
-}
-
-impl DocumentId {
-    /// Where it is retained.
-    pub fn topic(&self) -> Topic {
-        let (kind, id) = match self {
-            DocumentId::App(app) => ("app", app.as_str()),
-            DocumentId::Countermeasures => ("countermeasures", COUNTERMEASURES_ID),
-            DocumentId::Script(script) => ("script", script.as_str()),
-            DocumentId::Service(service) => ("service", service.as_str()),
-        };
-        Topic::Intent(kind.to_owned(), id.to_owned())
-    }
-}
-
-impl Body {
-    /// The name of the document that it is the body of.
-    pub fn id(&self) -> DocumentId {
-        match self {
-            Body::App(app) => DocumentId::App(app.app.clone()),
-            Body::Script(script) => DocumentId::Script(script.script.clone()),
-            Body::Service(service) => DocumentId::Service(service.service.clone()),
-            Body::Countermeasures(_) => DocumentId::Countermeasures,
-        }
-    }
-}
-
-/// A number that is out of reach.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("believe the document number {n}: it is more than {JUMP_MAX} past {seen}, the highest seen")]
-pub struct Jump {
-    /// The number.
-    pub n: u64,
-    /// The highest that was believed before.
-    pub seen: u64,
-}
+pub use body::{Body, Document, DocumentId};
+pub use release::{AppDocument, ScriptDocument};
+pub use service::{On, Run, ServiceDocument, Work};
+pub use version::{Jump, Ver};
 
 /// All documents of a center, and the highest number that it has seen.
 #[derive(Debug, Clone)]

@@ -11,9 +11,8 @@ use flotilla_schemas::release::{CATALOG_BYTES_MAX, Release, ScriptRelease};
 use flotilla_schemas::sign::{Document as Signable, Keys, SignError};
 use flotilla_schemas::{AppId, Digest, EdgeId, EventsId, FleetId, ScriptId, ServiceId, Signed};
 
-use crate::catalog::{AppDocument, Listing, ScriptDocument};
-use crate::document::{Body, Documents};
-use crate::service::{On, Work};
+use super::Listing;
+use crate::document::{AppDocument, Body, Documents, On, ScriptDocument, Work};
 
 /// Why a release was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

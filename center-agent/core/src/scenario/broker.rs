@@ -1,0 +1,152 @@
+//! What a broker gives back, loses and lets through.
+
+use super::*;
+
+#[test]
+fn what_another_center_wants_of_an_edge_is_joined_unless_it_was_for_a_former_journal() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    center.start(&["e1"]).unwrap();
+    let ours = center.desired("e1").unwrap();
+    let mut theirs = ours.clone();
+    let slot = Slot::Service("heating".parse().unwrap());
+    let item = ours.items[&Slot::Service("cooling".parse().unwrap())].clone();
+    theirs.items = [(slot.clone(), item)].into();
+    theirs.min_catalog = 900;
+    let mut hear = |desired: &Desired| {
+        let topic: Topic = "fleet/v1/to/e1/desired".parse().unwrap();
+        let payload = serde_json::to_vec(desired).unwrap();
+        let sig = Some(center_key().sign(&topic.to_string(), &payload));
+        center.give(Input::Message { topic, payload, sig, retained: false });
+        center.pass(PULSE_MS);
+        center.desired("e1").unwrap()
+    };
+    let mut former = theirs.clone();
+    former.edge_epoch = "former".parse().unwrap();
+    assert_eq!(hear(&former), ours);
+    let joined = hear(&theirs);
+    assert_eq!((joined.items.len(), joined.min_catalog), (2, 900));
+    assert!(joined.items.contains_key(&slot));
+}
+
+#[test]
+fn an_edge_whose_state_was_deleted_is_told_anew() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    center.start(&["e1"]).unwrap();
+    let mut wiped = status("e1", 2);
+    wiped.journal_epoch = "other".parse().unwrap();
+    center.edge_shows(&wiped);
+    assert_eq!(center.desired("e1").unwrap().edge_epoch, wiped.journal_epoch);
+}
+
+#[test]
+fn a_crash_forgets_nothing_that_was_answered() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    center.start(&["e1"]).unwrap();
+    center.set_list(&[Measure::Restart]).unwrap();
+    let (broker, services) = (center.broker.clone(), center.core.services());
+    center.crash();
+    assert_eq!(center.core.services(), services);
+    assert_eq!(center.core.apps().len(), 2);
+    center.broker.clear();
+    center.connect();
+    for (topic, payload) in
+        broker.iter().filter(|(topic, _)| !matches!(topic, Topic::Edge(..) | Topic::Center(..)))
+    {
+        assert_eq!(center.broker.get(topic), Some(payload), "{topic}");
+    }
+}
+
+#[test]
+fn a_lost_disk_is_made_good_from_what_the_broker_retains() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    center.start(&["e1"]).unwrap();
+    let before = center.desired("e1").unwrap();
+    center.disk.clear();
+    center.crash();
+    center.connect();
+    assert_eq!(center.desired("e1").unwrap(), before);
+    assert_eq!(center.core.apps().len(), 2);
+    let Ok(Answer::Service(view)) = center.start(&["e1"]) else { panic!("refused") };
+    let started = view.on[&"e1".parse().unwrap()].started;
+    assert!(started > before.items.values().map(|item| item.key.n).max().unwrap());
+}
+
+#[test]
+fn a_number_that_an_edge_has_seen_is_never_given_again() {
+    let mut center = Center::operating();
+    let mut edge = status("e1", 1);
+    edge.n_max = 77;
+    center.edge_shows(&edge);
+    let Ok(Answer::Countermeasures(list)) = center.set_list(&[Measure::Restart]) else { panic!("refused") };
+    assert_eq!(list.version, 78);
+    edge.meta.seq = 2;
+    edge.n_max = u64::MAX;
+    assert!(warned(&center.edge_shows(&edge)), "nobody has seen so many documents");
+    assert!(
+        matches!(center.set_list(&[Measure::Tell]), Ok(Answer::Countermeasures(list)) if list.version == 79)
+    );
+}
+
+#[test]
+fn chunks_of_the_catalog_are_sent_and_others_are_not() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    let known = app("a", "1.0.0", &["b"]).read().unwrap().wasm.chunks[0];
+    let edge = "e1".parse().unwrap();
+    let want = Want { v: 1, edge, chunks: vec![known, Digest::of(b"a secret of the center")] };
+    let effects = center.edge_says("e1", "want", &want);
+    let chunks = effects.iter().find_map(|effect| match effect {
+        Effect::SendChunks(chunks) => Some(chunks.clone()),
+        _ => None,
+    });
+    assert_eq!(chunks.unwrap().iter().map(|chunk| chunk.digest).collect::<Vec<_>>(), [known]);
+    assert!(warned(&effects));
+}
+
+#[test]
+fn what_a_stranger_retained_is_put_right() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    let topic: Topic = "fleet/v1/catalog/targets".parse().unwrap();
+    let ours = center.broker[&topic].clone();
+    for payload in [Vec::new(), b"nonsense".to_vec()] {
+        center.broker.insert(topic.clone(), payload.clone());
+        center.give(Input::Message { topic: topic.clone(), payload, sig: None, retained: false });
+        center.pass(PULSE_MS);
+        assert_eq!(center.broker[&topic], ours);
+    }
+}
+
+#[test]
+fn nonsense_on_every_topic_changes_nothing_and_stops_nothing() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    let (disk, apps) = (center.disk.clone(), center.core.apps());
+    let rest =
+        ["status", "avail", "inventory", "app/a", "journal/0", "want", "reply/command", "fault/a/app.error"];
+    let edges = rest.iter().map(|rest| format!("edge/e1/{rest}"));
+    let others = ["to/e1/desired", "intent/app/a", "intent/x/y", "catalog/targets", "blob/00", "peer/c1"];
+    for topic in edges.chain(others.iter().map(|rest| (*rest).to_owned())) {
+        for payload in ["", "{}", "nonsense", "{\"v\":1}"] {
+            for signed in [false, true] {
+                let topic: Topic = format!("fleet/v1/{topic}").parse().unwrap();
+                let payload = payload.as_bytes().to_vec();
+                let sig = signed.then(|| center.signer(&topic).sign(&topic.to_string(), &payload));
+                center.give(Input::Message { topic, payload, sig, retained: false });
+            }
+        }
+    }
+    assert_eq!((center.disk.clone(), center.core.apps()), (disk, apps));
+    assert!(center.start(&["e1"]).is_ok());
+}
