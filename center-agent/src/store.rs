@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use center_core::{Held, Intervals, Row, Write};
-use flotilla_schemas::journal::{Batch, Lane, Record};
-use flotilla_schemas::{EdgeId, EpochId};
+use flotilla_schemas::journal::{Batch, Lane};
+use flotilla_schemas::{EdgeId, EpochId, Json};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -171,7 +171,7 @@ impl Store {
         lane: Lane,
         (first, last): (u64, u64),
         limit: usize,
-    ) -> Result<Vec<Record>, StoreError> {
+    ) -> Result<Vec<Json>, StoreError> {
         let key = |seq| (edge.as_str(), epoch.as_str(), lane.number(), seq);
         let read = |database: &Database| -> Redb<Vec<Vec<u8>>> {
             let records = database.begin_read()?.open_table(RECORDS)?;
@@ -251,12 +251,17 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use center_core::{Document, Ver};
-    use flotilla_schemas::journal::Body;
+    use flotilla_schemas::journal::{Body, Record};
 
-    fn record(seq: u64, text: &str) -> Record {
+    fn record(seq: u64, text: &str) -> Json {
         let (source, fields) = ("a".parse().unwrap(), BTreeMap::new());
         let body = Body::Event { source, name: text.into(), fields, service: None };
-        Record { seq, ts: 1, clock_ok: true, session: "s".parse().unwrap(), body }
+        let session = "s".parse().unwrap();
+        Json::of(&Record { seq, ts: 1, clock_ok: true, session, body }).unwrap()
+    }
+
+    fn number(record: &Json) -> u64 {
+        record.read::<Record>().unwrap().seq
     }
 
     fn batch(first: u64, count: u64, floor: u64) -> Batch {
@@ -372,10 +377,7 @@ mod tests {
         let store = reopen(folder.path());
         let (edge, epoch) = ("e1".parse().unwrap(), "x".parse().unwrap());
         let records = store.range(&edge, &epoch, Lane::Event, (1, u64::MAX), 1000).unwrap();
-        assert_eq!(
-            records.iter().map(|record| record.seq).collect::<Vec<_>>(),
-            (1..=100).collect::<Vec<_>>()
-        );
+        assert_eq!(records.iter().map(number).collect::<Vec<_>>(), (1..=100).collect::<Vec<_>>());
         assert_eq!(store.heads(&edge).unwrap(), BTreeMap::from([((epoch, Lane::Event), 100)]));
         assert_eq!(store.append(batch(1, 2, 1)).await, Ok(held(1, 100, None, 0)));
     }
@@ -401,7 +403,7 @@ mod tests {
         let page = |lane, after, limit| {
             let page = store.page(&edge, lane, after, limit).unwrap();
             page.iter()
-                .map(|stored| (stored.arrival, stored.lane.number(), stored.record.seq))
+                .map(|stored| (stored.arrival, stored.lane.number(), number(&stored.record)))
                 .collect::<Vec<_>>()
         };
         assert_eq!(page(None, 0, 3), [(1, 1, 1), (2, 1, 2), (3, 2, 1)]);

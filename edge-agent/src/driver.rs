@@ -10,10 +10,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use edge_core::{Core, Effect, Input, Persist, ScriptFiles, Send};
 use flotilla_link::{Delivery, Link, LinkEvent};
-use flotilla_schemas::journal::{Batch, Lane, Record};
+use flotilla_schemas::journal::{Batch, Lane};
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::EdgeTopic;
-use flotilla_schemas::{AppId, Artifact, Digest, ServiceId, Topic};
+use flotilla_schemas::{AppId, Artifact, Digest, Json, ServiceId, Topic};
 use tokio::sync::mpsc;
 
 use crate::apps::{Apps, LoadOf, unreadable};
@@ -213,7 +213,7 @@ impl Driver {
             Effect::SendRecords { lane, first, last, floor } => self.send_records(lane, first, last, floor),
             Effect::SendRecord { lane, record, floor } => {
                 let first = record.seq;
-                self.send_batch(lane, first, floor, vec![record]);
+                self.send_batch(lane, first, floor, Json::of(&record).into_iter().collect());
             }
             Effect::Look(artifact) => self.work_on(FileJob::Look(artifact)),
             Effect::Listen(chunks) => self.listen(&chunks, false),
@@ -270,11 +270,16 @@ impl Driver {
         loop {
             match self.store.records(lane, next, last) {
                 Ok(records) => {
-                    let end = records.last().map_or(last, |record| record.seq);
+                    let end = records.last().map_or(last, |(seq, _)| *seq);
                     // Records that are not on disk yet are not sent; those that were asked for and are, are.
-                    let first = records.first().map_or(first, |record| record.seq);
+                    let first = records.first().map_or(first, |(seq, _)| *seq);
                     if !records.is_empty() || first > last {
-                        self.send_batch(lane, first, floor, records);
+                        self.send_batch(
+                            lane,
+                            first,
+                            floor,
+                            records.into_iter().map(|(_, text)| text).collect(),
+                        );
                     }
                     next = end + 1;
                 }
@@ -288,7 +293,7 @@ impl Driver {
         }
     }
 
-    fn send_batch(&self, lane: Lane, first: u64, floor: u64, records: Vec<Record>) {
+    fn send_batch(&self, lane: Lane, first: u64, floor: u64, records: Vec<Json>) {
         let (edge, epoch) = (self.core.edge().clone(), self.core.epoch().clone());
         let topic = Topic::Edge(edge.clone(), EdgeTopic::Journal(lane.number()));
         let batch = Batch { v: 1, edge, epoch, lane, first, floor, records };

@@ -17,6 +17,8 @@ pub struct Journal {
     pub heads: [u64; 3],
     /// The records that are there, by lane and number.
     pub records: Vec<(Lane, Record)>,
+    /// How many records a newer agent wrote, and this program cannot read.
+    pub unread: u64,
 }
 
 /// Reads the journal in an edge's data folder.
@@ -26,15 +28,20 @@ pub struct Journal {
 pub fn read(folder: &Path) -> Result<Journal, StoreError> {
     let store = Disk::open_existing(folder)?;
     let found = store.found()?;
-    let mut records = Vec::new();
+    let (mut records, mut unread) = (Vec::new(), 0);
     for (lane, (head, floor, _)) in Lane::ALL.into_iter().zip(found.lanes) {
         let mut next = floor;
         while next <= head {
             let batch = store.records(lane, next, head)?;
-            let Some(last) = batch.last() else { break };
-            next = last.seq + 1;
-            records.extend(batch.into_iter().map(|record| (lane, record)));
+            let Some((last, _)) = batch.last() else { break };
+            next = last + 1;
+            for (_, record) in &batch {
+                match record.read() {
+                    Ok(record) => records.push((lane, record)),
+                    Err(_) => unread += 1,
+                }
+            }
         }
     }
-    Ok(Journal { epoch: found.epoch, heads: found.lanes.map(|(head, _, _)| head), records })
+    Ok(Journal { epoch: found.epoch, heads: found.lanes.map(|(head, _, _)| head), records, unread })
 }

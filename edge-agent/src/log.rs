@@ -22,6 +22,7 @@ pub fn recorded(change: &Persist) {
         Body::Command { id, done, message } => {
             tracing::info!(command = %id, done, ?message, seq, "a command")
         }
+        Body::Unknown => {}
         Body::Dropped { lane, floor } => {
             tracing::warn!(lane = lane.number(), floor, seq, "the journal is full: records are dropped");
         }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use edge_core::{Found, Persist};
-use flotilla_schemas::journal::{Lane, Record};
-use flotilla_schemas::{AppId, EpochId};
+use flotilla_schemas::journal::Lane;
+use flotilla_schemas::{AppId, EpochId, Json};
 
 #[cfg(feature = "disk")]
 mod disk;
@@ -18,6 +18,9 @@ use memory::Memory;
 
 /// The most bytes that one app may keep, keys included.
 pub const APP_KEYS_BYTES_MAX: u64 = flotilla_sandbox::KV_BYTES_MAX;
+
+/// A record with its number.
+pub type Numbered = (u64, Json);
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +85,8 @@ impl Store {
         }
     }
 
-    /// Records of a lane from `first` to `last`, as many as one batch holds, at least one if there is one.
-    pub fn records(&self, lane: Lane, first: u64, last: u64) -> Result<Vec<Record>, StoreError> {
+    /// Records of a lane from `first` to `last`, as they were written, as many as one batch holds, at least one if there is one.
+    pub fn records(&self, lane: Lane, first: u64, last: u64) -> Result<Vec<Numbered>, StoreError> {
         match self {
             #[cfg(feature = "disk")]
             Self::Disk(disk) => disk.records(lane, first, last),

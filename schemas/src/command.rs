@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AppId, CommandId, EdgeId, SessionId};
+use crate::json::Json;
 
 /// On `to/<e>/command`, signed by a center.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Command {
     /// Version of this message's form: 1.
     pub v: u32,
@@ -18,8 +18,8 @@ pub struct Command {
     pub session: SessionId,
     /// The command's own id.
     pub id: CommandId,
-    /// What is to be done.
-    pub order: Order,
+    /// What is to be done: an [`Order`], unless a newer program wrote it.
+    pub order: Json,
 }
 
 /// What a command asks for.
@@ -32,7 +32,6 @@ pub enum Order {
 
 /// On `edge/<e>/reply/command`, signed by the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Reply {
     /// Version of this message's form: 1.
     pub v: u32,

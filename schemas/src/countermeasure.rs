@@ -6,10 +6,12 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::fault::{Kind, kind};
 use crate::id::AppId;
+use crate::json::Json;
 
 /// The most rules, and the most causes, of one list.
 pub const RULES_MAX: usize = 256;
@@ -67,6 +69,7 @@ pub struct Rule {
     #[serde(default = "window_s")]
     pub window_s: u32,
     /// The measures, the mildest first. A fault that goes on gets the next one; at the end, the last one again.
+    #[serde(deserialize_with = "known")]
     pub measures: Vec<Measure>,
 }
 
@@ -99,6 +102,21 @@ pub enum Measure {
     Quarantine,
     /// Change nothing and tell a person.
     Tell,
+    /// Something that a newer program knows. In a report it is passed over; a rule with it is not read.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The measures of a rule: one that is not known here makes the rule unreadable.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Measure>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let read = |name: &String| match Measure::deserialize(name.as_str().into_deserializer()) {
+        Ok(Measure::Unknown) => Err(D::Error::custom(format!(
+            "unknown measure `{name}`, expected one of `restart`, `reinstall`, `replace`, `quarantine`, `tell`"
+        ))),
+        read => read,
+    };
+    names.iter().map(read).collect()
 }
 
 impl fmt::Display for Measure {
@@ -109,6 +127,7 @@ impl fmt::Display for Measure {
             Measure::Replace => "replace",
             Measure::Quarantine => "quarantine",
             Measure::Tell => "tell",
+            Measure::Unknown => "unknown",
         })
     }
 }
@@ -137,12 +156,40 @@ pub struct Answered {
     pub by: By,
 }
 
+/// What of a list was read, and what needs a newer program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadList {
+    /// The list, without what could not be read.
+    pub list: Countermeasures,
+    /// Each rule and cause that could not be read, in words.
+    pub unread: Vec<String>,
+}
+
 /// What is wrong with a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ListError(pub String);
 
 impl Countermeasures {
+    /// Reads what a program of any version wrote. A rule or cause that is not known here is left out, and those after it
+    /// hold all the same.
+    pub fn read(list: &Json) -> Result<ReadList, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Parts {
+            #[serde(default)]
+            version: u64,
+            #[serde(default)]
+            cause: Vec<Json>,
+            #[serde(default)]
+            rule: Vec<Json>,
+        }
+        let Parts { version, cause, rule } = list.read()?;
+        let mut unread = Vec::new();
+        let causes = one_by_one("cause", &cause, &mut unread);
+        let rules = one_by_one("rule", &rule, &mut unread);
+        Ok(ReadList { list: Self { version, causes, rules }, unread })
+    }
+
     /// What holds where a list says nothing, and until a person sets one: apps are started anew, then their alternate
     /// takes over; files that are not what was signed are fetched again; everything else is told. Of equipment, and of
     /// an app that failed because of it, the edge tells at once: it closes such a fault itself when the device answers
@@ -236,6 +283,17 @@ impl Countermeasures {
     }
 }
 
+fn one_by_one<T: DeserializeOwned>(what: &str, parts: &[Json], unread: &mut Vec<String>) -> Vec<T> {
+    let mut read = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        match part.read() {
+            Ok(part) => read.push(part),
+            Err(error) => unread.push(format!("{what} {} needs a newer agent: {error}", at + 1)),
+        }
+    }
+    read
+}
+
 fn is_pattern(text: &str) -> bool {
     let stem = text.strip_suffix(".*").unwrap_or(text);
     text == "*" || stem.parse::<Kind>().is_ok()
@@ -291,6 +349,20 @@ mod tests {
         let rules = vec![rule("app.*", &[Measure::Restart])];
         let own = Countermeasures { rules, ..Countermeasures::default() }.answer(&question);
         assert_eq!((own.cause.as_str(), own.measure), ("equipment.slow", Measure::Restart));
+    }
+
+    #[test]
+    fn a_rule_of_a_newer_program_is_left_out_and_the_others_hold() {
+        let text = br#"{"version": 7, "later": 1, "rule": [
+            {"kind": "app.*", "only-on": "north", "measures": ["restart"]},
+            {"kind": "app.*", "measures": ["restart", "rewind"]},
+            {"kind": "app.*", "measures": ["replace"]}]}"#;
+        let ReadList { list, unread } = Countermeasures::read(&Json::parse(text).unwrap()).unwrap();
+        assert_eq!((list.version, list.rules.len(), unread.len()), (7, 1, 2));
+        assert!(unread[1].starts_with("rule 2 needs a newer agent: unknown measure `rewind`"), "{unread:?}");
+        assert_eq!(ask(&list, "app.error", 1).measure, Measure::Replace);
+        let error = serde_json::from_slice::<Countermeasures>(text).unwrap_err().to_string();
+        assert!(error.contains("unknown field `later`"), "a file is refused by name: {error}");
     }
 
     #[test]

@@ -137,7 +137,6 @@ pub fn let_down(point: &PointId, kind: &Kind, message: &str) -> String {
 
 /// A fault as its edge saw it: the body of a lane 0 record, and what a center answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Fault {
     /// The fault, the same from its opening to its closing.
     pub fault: FaultId,
@@ -173,7 +172,6 @@ pub struct Fault {
 
 /// How a fault ended: the body of a lane 0 record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Closed {
     /// The fault.
     pub fault: FaultId,
@@ -200,11 +198,13 @@ pub enum How {
     Cured,
     /// What it concerned is no longer desired.
     Moot,
+    /// In a way that a newer program knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// On `to/<e>/answer`, signed by the center. A pure function of the list and the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Answer {
     /// Version of this message's form: 1.
     pub v: u32,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::countermeasure::Measure;
 use crate::fault::{Closed, Fault};
 use crate::id::{AppId, CenterId, CommandId, EdgeId, EpochId, FaultId, ServiceId, SessionId};
+use crate::json::Json;
 use crate::point::PointId;
 use crate::value::Value;
 
@@ -62,7 +63,6 @@ impl TryFrom<u8> for Lane {
 
 /// A record of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Its number in its lane, from 1.
     pub seq: u64,
@@ -150,11 +150,13 @@ pub enum Body {
         /// The first that is still there.
         floor: u64,
     },
+    /// Something that a newer program knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// On `edge/<e>/journal/<lane>`, signed by the edge. Without records it asks for an ack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Batch {
     /// Version of this message's form: 1.
     pub v: u32,
@@ -168,13 +170,24 @@ pub struct Batch {
     pub first: u64,
     /// The least number that the edge still has, or would have: what is below is gone.
     pub floor: u64,
-    /// Records, their numbers dense from `first`.
-    pub records: Vec<Record>,
+    /// Records, their numbers dense from `first`, each a [`Record`] as it was written: what a center keeps and compares.
+    pub records: Vec<Json>,
+}
+
+impl Batch {
+    /// The number of the last record; without records, the one before `first`. None if the numbers run over.
+    pub fn last(&self) -> Option<u64> {
+        self.first.checked_add(self.records.len() as u64)?.checked_sub(1)
+    }
+
+    /// The records that this program can read; the others are kept all the same.
+    pub fn readable(&self) -> impl Iterator<Item = Record> {
+        self.records.iter().filter_map(|record| record.read().ok())
+    }
 }
 
 /// On `to/<e>/ack`, signed by the center: what it has on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Ack {
     /// Version of this message's form: 1.
     pub v: u32,

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod fleet;
 pub mod id;
 pub mod journal;
+pub mod json;
 pub mod point;
 pub mod proof;
 pub mod release;
@@ -24,6 +25,7 @@ pub mod value;
 
 pub use digest::{Artifact, Digest};
 pub use id::*;
+pub use json::Json;
 pub use point::PointId;
 pub use sign::Signed;
 pub use topic::Topic;

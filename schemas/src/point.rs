@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 /// A point of a device of one edge.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PointId {
     /// The device.
     pub device: String,

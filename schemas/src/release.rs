@@ -66,7 +66,6 @@ impl Document for ScriptRelease {
 /// Everything that may be run, retained on `catalog/targets` and signed by the center that published it; what is in
 /// it is signed by publishers. Expiry is for a later, timed catalog: this one is valid until a higher version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Catalog {
     /// Version of this message's form: 1.
     pub v: u32,

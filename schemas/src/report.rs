@@ -41,6 +41,9 @@ pub enum Mode {
     Degraded,
     /// It was told to end.
     Stopped,
+    /// Something that a newer program knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// On `edge/<e>/status`, retained and signed; again every 30 s with jitter.
@@ -103,6 +106,9 @@ pub enum AppState {
     Running,
     /// Not run until a person releases it.
     Quarantined,
+    /// Something that a newer program knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// On `edge/<e>/app/<app>`, retained: the edge's own row of its own distribution table.
@@ -251,7 +257,6 @@ pub struct FaultReport {
 
 /// On `edge/<e>/want`, signed: chunks that it lacks, at most [`WANT_CHUNKS_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Want {
     /// Version of this message's form: 1.
     pub v: u32,

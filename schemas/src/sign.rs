@@ -39,8 +39,8 @@ pub enum SignError {
     /// The text is no key.
     #[error("the key is not 32 bytes in base64")]
     Key,
-    /// The signature is right, and what it signs is not of the expected shape.
-    #[error("it is signed by {0} but unreadable: {1}")]
+    /// The signature is right, and what it signs says more than is known here, or something else.
+    #[error("it is signed by {0} and not known here as a whole, so it needs a newer agent: {1}")]
     Shape(KeyId, String),
 }
 
@@ -194,7 +194,6 @@ pub trait Document: Serialize + DeserializeOwned {
 
 /// A document with its signature. The text is kept as it was signed, so nothing depends on how JSON is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Signed<T> {
     /// The document's JSON, exactly as it was signed.
     pub text: String,

@@ -14,7 +14,7 @@ use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fault::Answer;
 use flotilla_schemas::fleet::Fleet;
-use flotilla_schemas::journal::{Ack, Batch};
+use flotilla_schemas::journal::{Ack, Batch, Record};
 use flotilla_schemas::proof::Proof;
 use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
 use flotilla_schemas::report::{AppRow, CenterStatus, EventReport, FaultReport, Inventory, Status, Want};
@@ -53,6 +53,7 @@ fn the_schemas_are_current() {
     schema::<Inventory>("inventory");
     schema::<Manifest>("manifest");
     schema::<Proof>("proof");
+    schema::<Record>("record");
     schema::<Release>("release");
     schema::<Reply>("reply");
     schema::<ScriptRelease>("script-release");
@@ -82,6 +83,13 @@ fn the_fixtures_are_read_as_they_are_written() {
     both_ways::<Proof>("proof");
     both_ways::<Status>("status");
     both_ways::<Want>("want");
+    let batch: Batch =
+        serde_json::from_str(&std::fs::read_to_string(folder("fixtures").join("batch.json")).unwrap())
+            .unwrap();
+    for text in &batch.records {
+        let record: Record = text.read().unwrap();
+        assert_eq!(serde_json::to_value(&record).unwrap(), text.read::<serde_json::Value>().unwrap());
+    }
 }
 
 #[test]

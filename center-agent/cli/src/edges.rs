@@ -145,6 +145,7 @@ fn mode(mode: Mode) -> Cell {
         Mode::Operating => Cell::new("operating", GOOD),
         Mode::Degraded => Cell::new("degraded", WARN),
         Mode::Stopped => Cell::new("stopped", DIM),
+        Mode::Unknown => Cell::new("unknown", WARN),
     }
 }
 

@@ -6,7 +6,7 @@ use flotilla_schemas::EdgeId;
 use flotilla_schemas::journal::Lane;
 
 use crate::client::{Api, AskError};
-use crate::output;
+use crate::output::{self, DIM, styled};
 use crate::record;
 
 /// Which records.
@@ -47,5 +47,11 @@ pub fn run(events: &Events) -> Result<(), AskError> {
 }
 
 fn print(stored: &StoredRecord, json: bool) -> std::io::Result<()> {
-    if json { output::json(stored) } else { output::line(record::sentence(&stored.record)) }
+    if json {
+        return output::json(stored);
+    }
+    match stored.record.read() {
+        Ok(record) => output::line(record::sentence(&record)),
+        Err(_) => output::line(styled(DIM, "a record that needs a newer flotilla; --json shows it")),
+    }
 }

@@ -79,6 +79,7 @@ fn state(fault: &FaultView) -> (&'static str, anstyle::Style) {
     match fault.how {
         _ if fault.open => ("open", BAD),
         Some(How::Moot) => ("moot", DIM),
+        Some(How::Unknown) => ("over", DIM),
         Some(How::Cured) | None => ("cured", GOOD),
     }
 }

@@ -66,5 +66,12 @@ pub fn run(args: &Journal) -> Result<(), JournalError> {
     let heads = journal.heads.map(|head| head.to_string()).join("/");
     let count = journal.records.len();
     let (records, epoch) = (output::plural(count, "record"), &journal.epoch);
-    Ok(output::line(styled(DIM, format!("{count} {records}; journal {epoch}, last numbers {heads}")))?)
+    let unread = match journal.unread {
+        0 => String::new(),
+        unread => format!("; {unread} more need a newer flotilla"),
+    };
+    Ok(output::line(styled(
+        DIM,
+        format!("{count} {records}{unread}; journal {epoch}, last numbers {heads}"),
+    ))?)
 }

@@ -49,6 +49,7 @@ fn body(body: &Body) -> String {
             let how = match closed.how {
                 flotilla_schemas::fault::How::Cured => "cured",
                 flotilla_schemas::fault::How::Moot => "moot",
+                flotilla_schemas::fault::How::Unknown => "over",
             };
             let what =
                 format!("{} in {} {how}{measure} after {} ms", closed.kind, closed.app, closed.open_ms);
@@ -58,6 +59,7 @@ fn body(body: &Body) -> String {
             let done = if *done { "done" } else { "refused" };
             format!("{}  {done}: {}  {}", styled(BOLD, "command"), plain(message), styled(DIM, id))
         }
+        Body::Unknown => format!("{}  shown by a newer flotilla", styled(BOLD, "unknown")),
         Body::Dropped { lane, floor } => {
             let lane = lane.number();
             format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_schemas::command::{Command, Order, Reply};
-use flotilla_schemas::{CommandId, EdgeId, SessionId};
+use flotilla_schemas::{CommandId, EdgeId, Json, SessionId};
 
 use crate::registry::Registry;
 use crate::request::RequestId;
@@ -75,6 +75,7 @@ impl Commands {
         // A session leaves room for the number: it is shorter than an id may be.
         let busy = || CommandError::Busy(edge.clone());
         let id = CommandId::new(format!("{}-{}", self.session, self.given + 1)).map_err(|_| busy())?;
+        let order = Json::of(&order).map_err(|_| busy())?;
         if self.waiting.len() >= COMMANDS_MAX {
             return Err(busy());
         }

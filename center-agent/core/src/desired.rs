@@ -12,16 +12,16 @@
 use std::collections::BTreeMap;
 
 use flotilla_schemas::desired::{self, Desired, Item, Service, Slot, Wanted};
-use flotilla_schemas::{AppId, Digest, EdgeId};
+use flotilla_schemas::{AppId, Digest, EdgeId, Json};
 
 use crate::document::{On, Run, ServiceDocument, Ver, Work};
 use crate::present::Present;
 
 /// What the documents say of an edge.
 pub fn join(present: Present<'_>, edge: &EdgeId) -> BTreeMap<Slot, Item> {
-    let policy = present.documents.countermeasures().map(|(ver, list)| {
-        let value = Wanted::Policy(list.clone());
-        (Slot::Policy, Item { key: ver.key(), value })
+    let policy = present.documents.countermeasures().and_then(|(ver, list)| {
+        let value = Wanted::Policy(Json::of(list).ok()?);
+        Some((Slot::Policy, Item::new(ver.key(), &value).ok()?))
     });
     let services = present.documents.services().filter_map(|service| {
         let item = item(present, service, service.on.get(edge)?)?;
@@ -42,13 +42,13 @@ pub fn join_heard(items: &mut BTreeMap<Slot, Item>, heard: &Desired) {
 /// A service on one edge; none while something that it needs is unknown here, so that the edge keeps what it has.
 fn item(present: Present<'_>, service: &ServiceDocument, on: &On) -> Option<Item> {
     let Some(run) = &on.run else {
-        return Some(Item { key: on.ver.key(), value: Wanted::Gone });
+        return Item::new(on.ver.key(), &Wanted::Gone).ok();
     };
     let (work, named, work_ver) = work(present, &service.work, run)?;
     let (apps, newest_app) = apps(present, named)?;
     let newest = [Some(&on.ver), work_ver, newest_app].into_iter().flatten().max()?;
     let value = Wanted::Service(Service { work, apps, trigger: run.trigger, started: on.ver.n });
-    Some(Item { key: newest.key(), value })
+    Item::new(newest.key(), &value).ok()
 }
 
 /// What a run does, the apps that it names, and the version of its script if it has one.
@@ -108,7 +108,7 @@ mod tests {
     fn service(world: &World, edge: &str) -> Option<(u64, Wanted)> {
         let items = join(world.present(), &edge.parse().unwrap());
         let item = items.get(&Slot::Service("cooling".parse().unwrap()))?;
-        Some((item.key.n, item.value.clone()))
+        Some((item.key().n, item.wanted().unwrap()))
     }
 
     fn running(world: &World) -> (u64, Service) {
@@ -176,12 +176,12 @@ mod tests {
             min_catalog: 0,
             items: BTreeMap::from([(
                 slot.clone(),
-                Item { key: flotilla_schemas::desired::Key { n, ..ours.key.clone() }, value: Wanted::Gone },
+                Item::new(flotilla_schemas::desired::Key { n, ..ours.key().clone() }, &Wanted::Gone).unwrap(),
             )]),
         };
         join_heard(&mut items, &heard(1));
         assert_eq!(items[&slot], ours);
         join_heard(&mut items, &heard(99));
-        assert_eq!(items[&slot].value, Wanted::Gone);
+        assert_eq!(items[&slot].wanted(), Ok(Wanted::Gone));
     }
 }

@@ -11,7 +11,7 @@ use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::report::{Inventory, Meta, Mode, Profile, Status};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::time::Now;
-use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Signed};
+use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Json, Signed};
 
 use crate::catalog::Listing;
 use crate::catalog::publication::{Publication, judge_app, judge_script};
@@ -164,7 +164,7 @@ pub fn batch(edge: &str, first: u64, bodies: &[Said]) -> Batch {
         lane: Lane::Fault,
         first,
         floor: 1,
-        records: bodies.iter().enumerate().map(record).collect(),
+        records: bodies.iter().enumerate().map(|body| Json::of(&record(body)).unwrap()).collect(),
     }
 }
 

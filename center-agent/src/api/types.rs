@@ -28,8 +28,8 @@ pub use center_core::view::{
 };
 pub use center_core::{Published, ServiceStart, ServiceStop, Work};
 
-use flotilla_schemas::journal::{Lane, Record};
-use flotilla_schemas::{Digest, EdgeId, EpochId};
+use flotilla_schemas::journal::Lane;
+use flotilla_schemas::{Digest, EdgeId, EpochId, Json};
 use serde::{Deserialize, Serialize};
 
 /// The most records of one page, and how many there are when nobody says.
@@ -124,6 +124,6 @@ pub struct StoredRecord {
     pub epoch: EpochId,
     /// Its lane.
     pub lane: Lane,
-    /// The record itself, with its number in the lane.
-    pub record: Record,
+    /// The record itself, with its number in the lane, as its edge wrote it.
+    pub record: Json,
 }

@@ -87,14 +87,13 @@ fn append(transaction: &WriteTransaction, batch: &Batch) -> Redb<Held> {
     // Intervals that cannot be read are learned anew: the records themselves tell what is there.
     let mut intervals: Intervals = held.and_then(Result::ok).unwrap_or_default();
     intervals.forget_below(batch.floor);
-    let last = batch.first + batch.records.len() as u64 - 1;
+    let last = batch.last().unwrap_or_default();
     let mut records = transaction.open_table(RECORDS)?;
     let mut new = Vec::new();
-    for record in &batch.records {
-        let bytes = serde_json::to_vec(record).map_err(corrupted)?;
-        match records.get((edge, epoch, lane, record.seq))? {
-            None => new.push((record.seq, bytes)),
-            Some(held) if held.value() == bytes => {}
+    for (seq, record) in (batch.first..).zip(&batch.records) {
+        match records.get((edge, epoch, lane, seq))? {
+            None => new.push((seq, record.bytes())),
+            Some(held) if held.value() == record.bytes() => {}
             Some(_) => return Ok(held_of(&intervals, batch, last, true, 0)),
         }
     }
@@ -106,7 +105,7 @@ fn append(transaction: &WriteTransaction, batch: &Batch) -> Redb<Held> {
     let mut arrival = newest.transpose()?.map_or(0, |(key, _)| key.value().1);
     for (seq, bytes) in &new {
         arrival += 1;
-        records.insert((edge, epoch, lane, *seq), bytes.as_slice())?;
+        records.insert((edge, epoch, lane, *seq), *bytes)?;
         arrivals.insert((edge, arrival), (epoch, lane, *seq))?;
     }
     let bytes = serde_json::to_vec(&intervals).map_err(corrupted)?;

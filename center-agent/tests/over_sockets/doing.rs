@@ -7,13 +7,13 @@ use flotilla_link::Delivery;
 use flotilla_sandbox::prove::Settings;
 use flotilla_schemas::command::{Command, Order, Reply};
 use flotilla_schemas::countermeasure::{By, Countermeasures, Measure};
-use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted};
+use flotilla_schemas::desired::{Desired, Item, Slot, Trigger, Wanted};
 use flotilla_schemas::fault::{Answer, Fault};
 use flotilla_schemas::journal::{Ack, Batch, Body, Lane, Record};
 use flotilla_schemas::release::Catalog;
 use flotilla_schemas::report::{Inventory, Profile, Want};
 use flotilla_schemas::topic::{EdgeTopic, ToTopic};
-use flotilla_schemas::{Digest, Signed, Topic};
+use flotilla_schemas::{Digest, Json, Signed, Topic};
 use serde_json::{Value, json};
 
 use crate::lab::{Edge, Lab, app, names, publisher, script_proven, until};
@@ -52,7 +52,7 @@ fn fault_batch(edge: &Edge) -> Batch {
     let session = "s1".parse().unwrap();
     let record = Record { seq: 1, ts: 5, clock_ok: true, session, body: Body::Fault(fault) };
     let (edge, epoch, lane) = (edge.id.clone(), "epoch".parse().unwrap(), Lane::Fault);
-    Batch { v: 1, edge, epoch, lane, first: 1, floor: 1, records: vec![record] }
+    Batch { v: 1, edge, epoch, lane, first: 1, floor: 1, records: vec![Json::of(&record).unwrap()] }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,8 +67,8 @@ async fn what_is_published_and_started_reaches_the_edge() {
     let view: ServiceView = api.put("services/meter", &start(&["e1"])).unwrap();
     assert!(view.on.contains_key(&edge.id));
     let desired: Desired = edge.hears_json(&to(&edge, ToTopic::Desired)).await;
-    let Some(Wanted::Service(service)) =
-        desired.items.get(&Slot::Service("meter".parse().unwrap())).map(|item| &item.value)
+    let Some(Ok(Wanted::Service(service))) =
+        desired.items.get(&Slot::Service("meter".parse().unwrap())).map(Item::wanted)
     else {
         panic!("{desired:?}");
     };

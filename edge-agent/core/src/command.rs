@@ -28,7 +28,10 @@ impl Core {
             Err(format!("this session has carried out {COMMANDS_MAX} commands"))
         } else {
             self.commands.0.insert(command.id.clone());
-            self.carry_out_order(&command.order)
+            match command.order.read::<Order>() {
+                Ok(order) => self.carry_out_order(&order),
+                Err(_) => Err("it needs a newer agent".to_owned()),
+            }
         };
         let (done, message) = match result {
             Ok(message) => (true, message),

@@ -115,9 +115,9 @@ impl Core {
         let taken = match key.split_once('/') {
             None if key == "safe" => read(value).map(|safe| self.take_safe(safe)),
             None if key == "catalog" => read(value).map(|catalog| self.catalog = Some(catalog)),
-            Some(("slot", slot)) => match slot.to_owned().try_into() {
+            Some(("slot", slot)) => match Slot::try_from(slot.to_owned()) {
                 Ok(slot) => read(value).map(|item| self.take_slot(slot, item)),
-                Err(error) => Err(error),
+                Err(error) => Err(error.to_string()),
             },
             Some(("service", id)) => match id.parse() {
                 Ok(id) => read(value).map(|kept: Kept| self.service(id).kept = kept),
@@ -138,16 +138,17 @@ impl Core {
     }
 
     fn take_slot(&mut self, slot: Slot, item: Item) {
-        if let (Slot::Policy, Wanted::Policy(list)) = (&slot, &item.value) {
-            self.policy = list.clone();
+        if let (Slot::Policy, Ok(Wanted::Policy(list))) = (&slot, item.wanted()) {
+            self.adopt_policy(&list);
         }
         self.slots.insert(slot, item);
     }
 
     fn boot(&mut self) {
         for (slot, item) in self.slots.clone() {
-            if let Slot::Service(id) = slot {
-                self.want_service(id, &item);
+            let Slot::Service(id) = &slot else { continue };
+            if let Some(wanted) = self.understood(&slot, &item) {
+                self.want_service(id.clone(), wanted);
             }
         }
         self.reopen_services();

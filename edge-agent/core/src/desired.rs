@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flotilla_schemas::countermeasure::{Countermeasures, ReadList};
 use flotilla_schemas::desired::{Desired, Item, JUMP_MAX, SLOTS_MAX, Slot, Wanted};
 use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
 use flotilla_schemas::sign::{Document, Keys, Signed};
-use flotilla_schemas::{Digest, ServiceId};
+use flotilla_schemas::{Digest, Json, ServiceId};
 
 use crate::core::Core;
 use crate::run::Run;
@@ -82,40 +83,61 @@ impl Core {
     }
 
     fn may_join(&self, slot: &Slot, item: &Item) -> Result<(), String> {
-        if item.key.era < self.config.fleet.era {
+        if item.key().era < self.config.fleet.era {
             return Err(format!(
                 "its era {} is below the fleet file's {}",
-                item.key.era, self.config.fleet.era
+                item.key().era,
+                self.config.fleet.era
             ));
         }
         let n_max = self.n_max();
-        if n_max > 0 && item.key.n > n_max.saturating_add(JUMP_MAX) {
-            return Err(format!("its number {} jumps past {n_max} by more than {JUMP_MAX}", item.key.n));
+        if n_max > 0 && item.key().n > n_max.saturating_add(JUMP_MAX) {
+            return Err(format!("its number {} jumps past {n_max} by more than {JUMP_MAX}", item.key().n));
         }
         if !self.slots.contains_key(slot) && self.slots.len() >= SLOTS_MAX {
             return Err(format!("the edge has {SLOTS_MAX} slots already"));
         }
-        match (slot, &item.value) {
-            (_, Wanted::Gone)
-            | (Slot::Policy, Wanted::Policy(_))
-            | (Slot::Service(_), Wanted::Service(_)) => Ok(()),
-            _ => Err("its value is of another kind than the slot".to_owned()),
+        Ok(())
+    }
+
+    /// What an item asks for, if its slot may hold that and this agent knows all of it. What is held back stays what it
+    /// was; its key holds all the same.
+    pub(crate) fn understood(&mut self, slot: &Slot, item: &Item) -> Option<Wanted> {
+        let reason = match (slot, item.wanted()) {
+            (Slot::Other(_), _) => "it needs a newer agent".to_owned(),
+            (_, Ok(Wanted::Gone)) => return Some(Wanted::Gone),
+            (Slot::Policy, Ok(wanted @ Wanted::Policy(_)))
+            | (Slot::Service(_), Ok(wanted @ Wanted::Service(_))) => return Some(wanted),
+            (_, Ok(_)) => "its value is of another kind than the slot".to_owned(),
+            (_, Err(newer)) => newer.to_string(),
+        };
+        self.warn(format!("slot {} is held back: {reason}", String::from(slot.clone())));
+        None
+    }
+
+    pub(crate) fn adopt_policy(&mut self, list: &Json) {
+        match Countermeasures::read(list) {
+            Ok(ReadList { list, unread }) => {
+                self.policy = list;
+                unread.into_iter().for_each(|error| self.warn(format!("of the countermeasures, {error}")));
+            }
+            Err(error) => self.warn(format!("the countermeasures are held back: {error}")),
         }
     }
 
     fn join(&mut self, slot: Slot, item: Item) {
         self.keep(format!("slot/{}", String::from(slot.clone())), &item);
-        let n = item.key.n;
-        match (&slot, &item.value) {
-            (Slot::Policy, Wanted::Policy(list)) => {
-                self.policy = list.clone();
-                self.record_event("countermeasures-adopted", [("list-ver", list.version.into())]);
+        let n = item.key().n;
+        match (&slot, self.understood(&slot, &item)) {
+            (Slot::Policy, Some(Wanted::Policy(list))) => {
+                self.adopt_policy(&list);
+                self.record_event("countermeasures-adopted", [("list-ver", self.policy.version.into())]);
             }
-            (Slot::Service(id), _) => {
+            (Slot::Service(id), Some(wanted)) => {
                 self.record_event("service-wanted", [("service", id.as_str().into()), ("n", n.into())]);
-                self.want_service(id.clone(), &item);
+                self.want_service(id.clone(), wanted);
             }
-            (Slot::Policy, _) => {}
+            (_, _) => {}
         }
         self.slots.insert(slot, item);
         self.reports.status_soon();
@@ -123,13 +145,13 @@ impl Core {
 
     /// The highest document number that was seen; 0 before the first.
     pub(crate) fn n_max(&self) -> u64 {
-        self.slots.values().map(|item| item.key.n).max().unwrap_or(0)
+        self.slots.values().map(|item| item.key().n).max().unwrap_or(0)
     }
 
-    pub(crate) fn want_service(&mut self, id: ServiceId, item: &Item) {
-        let service = match &item.value {
-            Wanted::Service(service) => Some(service.clone()),
-            _ => None,
+    pub(crate) fn want_service(&mut self, id: ServiceId, wanted: Wanted) {
+        let service = match wanted {
+            Wanted::Service(service) => Some(service),
+            Wanted::Gone | Wanted::Policy(_) => None,
         };
         self.service(id.clone()).want(service);
         let service = self.service(id.clone());

@@ -143,6 +143,6 @@ fn shorten(record: &mut Record) {
         Body::Command { message, .. } => message.truncate(0),
         Body::Write { value, .. } => *value = Value::None,
         Body::Written { error, .. } => *error = error.as_ref().map(|_| "shortened".to_owned()),
-        Body::Restoration { .. } | Body::Closed(_) | Body::Dropped { .. } => {}
+        Body::Restoration { .. } | Body::Closed(_) | Body::Dropped { .. } | Body::Unknown => {}
     }
 }

@@ -50,7 +50,7 @@ impl Core {
     fn carry_out(&mut self, fault: &Fault, measure: Measure) -> bool {
         let app = &fault.app;
         match measure {
-            Measure::Tell => return false,
+            Measure::Tell | Measure::Unknown => return false,
             // An app that cannot run here at all is in no run that could be restored.
             _ if is_unfit(&fault.kind) && fault.service.is_none() => return false,
             // The edge itself cannot be put away, only its apps.

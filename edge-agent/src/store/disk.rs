@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use edge_core::{Found, Persist};
-use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane, Record};
-use flotilla_schemas::{AppId, EpochId};
+use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane};
+use flotilla_schemas::{AppId, EpochId, Json};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use redb::{TableDefinition, WriteTransaction};
 
 use super::file::File;
-use super::{APP_KEYS_BYTES_MAX, StoreError};
+use super::{APP_KEYS_BYTES_MAX, Numbered, StoreError};
 
 const JOURNAL: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("journal");
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
@@ -95,22 +95,23 @@ impl Disk {
         })
     }
 
-    /// Records of a lane from `first` to `last`, as many as one batch holds, at least one if there is one.
-    pub fn records(&self, lane: Lane, first: u64, last: u64) -> Result<Vec<Record>, StoreError> {
+    /// Records of a lane from `first` to `last`, as they were written, as many as one batch holds, at least one if there is one.
+    pub fn records(&self, lane: Lane, first: u64, last: u64) -> Result<Vec<Numbered>, StoreError> {
         let records = self.0.with(|database| {
             let (mut records, mut bytes) = (Vec::new(), 0);
             let journal = database.begin_read()?.open_table(JOURNAL)?;
             for entry in journal.range((lane.number(), first)..=(lane.number(), last))? {
-                let record = entry?.1.value().to_vec();
+                let (key, record) = entry?;
+                let (seq, record) = (key.value().1, record.value().to_vec());
                 bytes += record.len();
                 if records.len() >= BATCH_RECORDS_MAX || (bytes > BATCH_BYTES_MAX && !records.is_empty()) {
                     break;
                 }
-                records.push(record);
+                records.push((seq, record));
             }
             Ok(records)
         })?;
-        let parse = |bytes: &Vec<u8>| serde_json::from_slice(bytes);
+        let parse = |(seq, bytes): &(u64, Vec<u8>)| Ok((*seq, Json::parse(bytes)?));
         let records: Result<_, serde_json::Error> = records.iter().map(parse).collect();
         records.map_err(|error| {
             self.content(format!("a record of lane {} from {first} on: {error}", lane.number()))
@@ -205,11 +206,15 @@ fn apply(transaction: &WriteTransaction, change: &Persist) -> Redb<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flotilla_schemas::journal::Body;
+    use flotilla_schemas::journal::{Body, Record};
 
     fn record(seq: u64) -> Record {
         let body = Body::Dropped { lane: Lane::Reading, floor: seq };
         Record { seq, ts: 1, clock_ok: true, session: "s".parse().unwrap(), body }
+    }
+
+    fn written(seq: u64) -> Numbered {
+        (seq, Json::of(&record(seq)).unwrap())
     }
 
     fn append(seq: u64) -> Persist {
@@ -223,7 +228,7 @@ mod tests {
         let store = Disk::open(folder.path(), &first).unwrap();
         let put = Persist::Put("slot/policy".into(), b"x".to_vec());
         store.commit(&[append(1), append(2), append(3), put, Persist::Trim(Lane::Event, 3)]).unwrap();
-        assert_eq!(store.records(Lane::Event, 1, 9).unwrap(), [record(3)]);
+        assert_eq!(store.records(Lane::Event, 1, 9).unwrap(), [written(3)]);
         store.commit(&[Persist::Trim(Lane::Event, 4)]).unwrap();
         drop(store);
         let found = Disk::open(folder.path(), &second).unwrap().found().unwrap();
@@ -256,7 +261,7 @@ mod tests {
         }
         full.store(false, std::sync::atomic::Ordering::Relaxed);
         store.commit(&[append(2)]).unwrap();
-        assert_eq!(store.records(Lane::Event, 1, 9).unwrap(), [record(1), record(2)]);
+        assert_eq!(store.records(Lane::Event, 1, 9).unwrap(), [written(1), written(2)]);
     }
 
     #[test]

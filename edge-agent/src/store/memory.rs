@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use edge_core::{Found, Persist};
-use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane, Record};
-use flotilla_schemas::{AppId, EpochId};
+use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane};
+use flotilla_schemas::{AppId, EpochId, Json};
 
-use super::APP_KEYS_BYTES_MAX;
+use super::{APP_KEYS_BYTES_MAX, Numbered};
 
 /// A store in memory.
 pub struct Memory(Mutex<Kept>);
@@ -57,15 +57,15 @@ impl Memory {
         }
     }
 
-    pub fn records(&self, lane: Lane, first: u64, last: u64) -> Vec<Record> {
+    pub fn records(&self, lane: Lane, first: u64, last: u64) -> Vec<Numbered> {
         let (kept, mut bytes) = (self.kept(), 0);
         let range = (lane.number(), first)..=(lane.number(), last.max(first));
-        let fits = |(at, record): &(usize, &Vec<u8>)| {
+        let fits = |(at, (_, record)): &(usize, (&(u8, u64), &Vec<u8>))| {
             bytes += record.len();
             *at == 0 || bytes <= BATCH_BYTES_MAX
         };
-        let batch = kept.journal.range(range).map(|(_, record)| record).take(BATCH_RECORDS_MAX).enumerate();
-        batch.take_while(fits).filter_map(|(_, record)| serde_json::from_slice(record).ok()).collect()
+        let batch = kept.journal.range(range).take(BATCH_RECORDS_MAX).enumerate().take_while(fits);
+        batch.filter_map(|(_, ((_, seq), record))| Some((*seq, Json::parse(record).ok()?))).collect()
     }
 
     pub fn key(&self, app: &AppId, key: &str) -> Option<Vec<u8>> {
@@ -92,7 +92,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flotilla_schemas::journal::Body;
+    use flotilla_schemas::journal::{Body, Record};
 
     fn record(seq: u64) -> Record {
         let body = Body::Dropped { lane: Lane::Reading, floor: seq };
@@ -104,7 +104,10 @@ mod tests {
         let memory = Memory::new("one".parse().unwrap());
         let append = |seq| Persist::Append(Lane::Event, Box::new(record(seq)));
         memory.commit(&[append(1), append(2), append(3), Persist::Trim(Lane::Event, 2)]);
-        assert_eq!(memory.records(Lane::Event, 1, 9), [record(2), record(3)]);
+        assert_eq!(
+            memory.records(Lane::Event, 1, 9),
+            [2, 3].map(|seq| (seq, Json::of(&record(seq)).unwrap()))
+        );
         assert_eq!(memory.records(Lane::Fault, 1, 9), []);
         let many: Vec<Persist> = (4..4 + 2 * BATCH_RECORDS_MAX as u64).map(append).collect();
         memory.commit(&many);

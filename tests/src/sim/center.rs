@@ -6,9 +6,9 @@ use center_core::{
     Answer, Config, Core, Effect, Held, Input, Intervals, Refusal, Request, Row, Write, filters,
 };
 use flotilla_schemas::digest::CHUNK_BYTES;
-use flotilla_schemas::journal::{Batch, Lane, Record};
+use flotilla_schemas::journal::{Batch, Lane};
 use flotilla_schemas::time::Now;
-use flotilla_schemas::{Digest, EdgeId, EpochId, Topic};
+use flotilla_schemas::{Digest, EdgeId, EpochId, Json, Topic};
 
 use crate::sim::broker::Broker;
 use crate::sim::samples::{fleet, key};
@@ -20,7 +20,7 @@ pub type At = (EdgeId, EpochId, Lane, u64);
 #[derive(Debug, Default)]
 pub struct Disk {
     rows: BTreeMap<String, Row>,
-    pub records: BTreeMap<At, Record>,
+    pub records: BTreeMap<At, Json>,
     intervals: BTreeMap<(EdgeId, EpochId, Lane), Intervals>,
     pub files: BTreeMap<Digest, Vec<u8>>,
 }
@@ -119,16 +119,17 @@ impl Center {
 
     fn append(&mut self, batch: &Batch) -> Held {
         let at = |seq| (batch.edge.clone(), batch.epoch.clone(), batch.lane, seq);
+        let numbered = || (batch.first..).zip(&batch.records);
         let other =
-            |record: &&Record| self.disk.records.get(&at(record.seq)).is_some_and(|held| held != *record);
-        let fork = batch.records.iter().any(|record| other(&record));
+            |(seq, record): (u64, &Json)| self.disk.records.get(&at(seq)).is_some_and(|held| held != record);
+        let fork = numbered().any(other);
         let lane = (batch.edge.clone(), batch.epoch.clone(), batch.lane);
         let intervals = self.disk.intervals.entry(lane).or_default();
-        let last = batch.first + batch.records.len() as u64 - 1;
+        let last = batch.last().unwrap();
         let mut stored = 0;
         if !fork && intervals.add(batch.first, last) {
-            for record in &batch.records {
-                stored += u64::from(self.disk.records.insert(at(record.seq), record.clone()).is_none());
+            for (seq, record) in numbered() {
+                stored += u64::from(self.disk.records.insert(at(seq), record.clone()).is_none());
             }
         }
         let intervals = intervals.clone();

@@ -9,7 +9,7 @@ use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Body, Lane, Record};
 use flotilla_schemas::report::Profile;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
-use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EpochId, PointId, Topic};
+use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EpochId, Json, PointId, Topic};
 
 use crate::sim::app::Model;
 use crate::sim::broker::Broker;
@@ -246,6 +246,7 @@ impl Edge {
 
     fn send_batch(&self, broker: &mut Broker, lane: Lane, first: u64, floor: u64, records: Vec<Record>) {
         let epoch = EpochId::new(self.disk.epoch.clone()).unwrap();
+        let records = records.iter().map(|record| Json::of(record).unwrap()).collect();
         let batch = Batch { v: 1, edge: self.id.clone(), epoch, lane, first, floor, records };
         let topic = Topic::Edge(self.id.clone(), EdgeTopic::Journal(lane.number()));
         self.publish(broker, &topic, serde_json::to_vec(&batch).unwrap(), false);

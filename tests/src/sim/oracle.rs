@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_schemas::FaultId;
 use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::How;
 use flotilla_schemas::journal::{Body, Lane, Record};
+use flotilla_schemas::{FaultId, Json};
 
 use crate::sim::world::World;
 
@@ -61,8 +61,13 @@ pub fn check(world: &World) {
         let held: BTreeMap<_, _> =
             world.center.disk.records.iter().filter(|((id, ..), _)| *id == edge.id).collect();
         for ((_, _, lane, seq), record) in &held {
-            let written = edge.disk.ever.get(&(*lane, *seq));
-            assert_eq!(written, Some(*record), "{}: the center holds what was never written", edge.id);
+            let written = edge.disk.ever.get(&(*lane, *seq)).map(|record| Json::of(record).unwrap());
+            assert_eq!(
+                written.as_ref(),
+                Some(*record),
+                "{}: the center holds what was never written",
+                edge.id
+            );
         }
         let at_center: BTreeSet<_> = held.keys().map(|(_, _, lane, seq)| (*lane, *seq)).collect();
         for (at, record) in &edge.disk.ever {

@@ -164,7 +164,7 @@ impl Facts {
     }
 
     fn batch(&mut self, batch: Batch, timeline: &mut Timeline) -> io::Result<()> {
-        for record in batch.records {
+        for record in batch.readable() {
             // What is sent again is not news.
             if self.seen.insert((batch.edge.clone(), batch.epoch.clone(), record.seq)) {
                 self.record(&batch.edge, record, timeline)?;
@@ -185,7 +185,8 @@ impl Facts {
             | Body::Write { .. }
             | Body::Written { .. }
             | Body::Command { .. }
-            | Body::Dropped { .. } => None,
+            | Body::Dropped { .. }
+            | Body::Unknown => None,
         };
         told.map_or(Ok(()), |told| timeline.tell(edge.as_str(), &told))
     }

@@ -56,7 +56,7 @@ impl Core {
             }
             Said::Document(document) => self.adopt(topic, *document, now, step),
             Said::Desired(desired) => {
-                let n_max = desired.items.values().map(|item| item.key.n).max().unwrap_or_default();
+                let n_max = desired.items.values().map(|item| item.key().n).max().unwrap_or_default();
                 let seen = self.documents.see(n_max);
                 if self.believe(seen, topic, now, step) {
                     let edge = desired.edge.clone();
@@ -125,7 +125,7 @@ impl Core {
     fn batch(&mut self, batch: Batch, step: &mut Step) {
         if self.swept && batch.lane == Lane::Fault {
             for fault in self.faults.unanswered(&batch) {
-                self.answer(&batch.edge, fault, step);
+                self.answer(&batch.edge, &fault, step);
             }
         }
         step.effects.push(Effect::Append(batch));

@@ -44,11 +44,11 @@ impl Faults {
     pub fn record(&mut self, batch: &Batch) -> Changes {
         let rows = self.edges.entry(batch.edge.clone()).or_default();
         let mut changed = BTreeMap::new();
-        for record in &batch.records {
+        for record in batch.readable() {
             let Some(id) = concerns(&record.body) else { continue };
             let new = || FaultRow::new(batch.edge.clone(), id.clone(), record.ts);
             let row = rows.entry(id.clone()).or_insert_with(new);
-            row.join(record);
+            row.join(&record);
             changed.insert(id.clone(), row.clone());
         }
         let mut changes = Changes::default();
@@ -63,16 +63,16 @@ impl Faults {
     }
 
     /// The faults of a batch that a center is to decide about and has no decision for yet: the last record of each.
-    pub fn unanswered<'a>(&self, batch: &'a Batch) -> Vec<&'a Fault> {
+    pub fn unanswered(&self, batch: &Batch) -> Vec<Fault> {
         let mut due = BTreeMap::new();
-        for record in &batch.records {
-            match &record.body {
-                Body::Fault(fault) if fault.by == By::Center => _ = due.insert(&fault.fault, fault),
-                body => _ = concerns(body).and_then(|id| due.remove(id)),
+        for record in batch.readable() {
+            match record.body {
+                Body::Fault(fault) if fault.by == By::Center => _ = due.insert(fault.fault.clone(), fault),
+                body => _ = concerns(&body).and_then(|id| due.remove(id)),
             }
         }
         let rows = self.edges.get(&batch.edge);
-        let decided = |fault: &&Fault| {
+        let decided = |fault: &Fault| {
             rows.and_then(|rows| rows.get(&fault.fault)).is_some_and(|row| {
                 row.closed.is_some() || row.decided.as_ref().is_some_and(|d| d.attempt >= fault.attempt)
             })
@@ -106,7 +106,8 @@ fn concerns(body: &Body) -> Option<&FaultId> {
         | Body::Write { .. }
         | Body::Written { .. }
         | Body::Command { .. }
-        | Body::Dropped { .. } => None,
+        | Body::Dropped { .. }
+        | Body::Unknown => None,
     }
 }
 

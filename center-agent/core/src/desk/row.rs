@@ -67,7 +67,8 @@ impl FaultRow {
             | Body::Write { .. }
             | Body::Written { .. }
             | Body::Command { .. }
-            | Body::Dropped { .. } => {}
+            | Body::Dropped { .. }
+            | Body::Unknown => {}
         }
     }
 

@@ -76,7 +76,7 @@ fn a_lost_disk_is_made_good_from_what_the_broker_retains() {
     assert_eq!(center.core.apps().len(), 2);
     let Ok(Answer::Service(view)) = center.start(&["e1"]) else { panic!("refused") };
     let started = view.on[&"e1".parse().unwrap()].started;
-    assert!(started > before.items.values().map(|item| item.key.n).max().unwrap());
+    assert!(started > before.items.values().map(|item| item.key().n).max().unwrap());
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_started_service_reaches_its_edge_with_the_catalog_that_it_needs() {
     let stopped = center.desired("e1").unwrap();
     let slot = Slot::Service("cooling".parse().unwrap());
     assert!(stopped.items[&slot].replaces(&desired.items[&slot]));
-    assert_eq!(stopped.items[&slot].value, Wanted::Gone);
+    assert_eq!(stopped.items[&slot].wanted(), Ok(Wanted::Gone));
 }
 
 #[test]

@@ -175,10 +175,10 @@ fn warned(effects: &[Effect]) -> bool {
 }
 
 fn held(batch: &Batch) -> Held {
-    let upto = batch.first + batch.records.len() as u64 - 1;
+    let upto = batch.last().unwrap();
     Held { from: 1, upto, want: None, fork: false, stored: batch.records.len() as u64 }
 }
 
-fn service(desired: &Desired) -> &Wanted {
-    &desired.items[&Slot::Service("cooling".parse().unwrap())].value
+fn service(desired: &Desired) -> Wanted {
+    desired.items[&Slot::Service("cooling".parse().unwrap())].wanted().unwrap()
 }
