@@ -286,7 +286,11 @@ mod tests {
             Some(id) => (Role::Edge, id),
             None => (Role::Operator, name),
         };
-        Arc::new(User { name: name.into(), subject: Subject { role, id: id.into() }, credential })
+        Arc::new(User {
+            name: name.into(),
+            subject: Subject { reader: role.into(), id: id.into() },
+            credential,
+        })
     }
 
     fn decide(connect: IncomingConnect) -> Result<Admission, Refusal> {

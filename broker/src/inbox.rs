@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use rumqttd::protocol::QoS;
 
-use crate::access::Role;
+use crate::access::Reader;
 use crate::lock::lock;
 use crate::message::Message;
 use crate::meters::{Dropped, Meters};
@@ -78,8 +78,8 @@ pub(crate) enum Call {
 pub(crate) struct Inbox {
     /// Tells sessions apart; later ones have higher numbers.
     pub(crate) serial: u64,
-    /// Its client's, which stays the same.
-    pub(crate) role: Role,
+    /// Its client's role and fleet, which stay the same.
+    pub(crate) reader: Reader,
     bounds: Bounds,
     meters: Arc<Meters>,
     /// Messages that its client has got and not acknowledged.
@@ -104,8 +104,8 @@ struct State {
 }
 
 impl Inbox {
-    pub(crate) fn new(serial: u64, role: Role, bounds: Bounds, meters: Arc<Meters>) -> Self {
-        Self { serial, role, bounds, meters, unacknowledged: AtomicUsize::new(0), state: Mutex::default() }
+    pub(crate) fn new(serial: u64, reader: Reader, bounds: Bounds, meters: Arc<Meters>) -> Self {
+        Self { serial, reader, bounds, meters, unacknowledged: AtomicUsize::new(0), state: Mutex::default() }
     }
 
     /// A client has come for what is here.
@@ -320,9 +320,10 @@ pub(crate) fn delivery(name: &str, qos: QoS) -> Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Role;
 
     fn inbox(messages: usize, bytes: usize) -> Inbox {
-        Inbox::new(1, Role::Center, Bounds { messages, bytes, all_bytes: usize::MAX }, Arc::default())
+        Inbox::new(1, Role::Center.into(), Bounds { messages, bytes, all_bytes: usize::MAX }, Arc::default())
     }
 
     fn push(inbox: &Inbox, name: &str, qos: QoS) -> bool {
@@ -383,7 +384,8 @@ mod tests {
     fn while_all_inboxes_together_are_full_each_has_a_small_share() {
         let meters = Arc::<Meters>::default();
         let bounds = Bounds { messages: 2 * SHARE, bytes: usize::MAX, all_bytes: 2_000 };
-        let inboxes = [1, 2].map(|serial| Inbox::new(serial, Role::Center, bounds, Arc::clone(&meters)));
+        let inboxes =
+            [1, 2].map(|serial| Inbox::new(serial, Role::Center.into(), bounds, Arc::clone(&meters)));
         let [greedy, modest] = &inboxes;
         while meters.queued_bytes.get() < 2_000 {
             assert!(push(greedy, "a", QoS::AtLeastOnce));
@@ -414,7 +416,7 @@ mod tests {
         let meters = Arc::<Meters>::default();
         let inbox = Inbox::new(
             1,
-            Role::Center,
+            Role::Center.into(),
             Bounds { messages: 9, bytes: usize::MAX, all_bytes: usize::MAX },
             Arc::clone(&meters),
         );

@@ -129,7 +129,12 @@ impl Registry {
         };
         let inbox = match &resumed {
             Some(kept) => Arc::clone(&kept.inbox),
-            None => Arc::new(Inbox::new(serial, user.subject.role, self.bounds, Arc::clone(&self.meters))),
+            None => Arc::new(Inbox::new(
+                serial,
+                user.subject.reader.clone(),
+                self.bounds,
+                Arc::clone(&self.meters),
+            )),
         };
         inbox.attach();
         let seat = Seat { user: Arc::clone(user), by: By::Client(Arc::clone(&inbox)), _place: place };
@@ -285,7 +290,7 @@ mod tests {
     }
 
     fn user(name: &str) -> Arc<User> {
-        let subject = Subject { role: Role::Operator, id: name.into() };
+        let subject = Subject { reader: Role::Operator.into(), id: name.into() };
         Arc::new(User { name: name.into(), subject, credential: None })
     }
 

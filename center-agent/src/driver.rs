@@ -337,9 +337,11 @@ mod tests {
         let url: BrokerUrl = format!("mqtt://{}", broker.local_addrs()[0]).parse().unwrap();
         let link = LinkConfig {
             broker: Entry::from(url).open().unwrap(),
-            client_id: "center-c1".into(),
+            fleet: "f".parse().unwrap(),
+            client: "center-c1".into(),
             will: None,
             filters: center_core::filters(),
+            foreign: Vec::new(),
             signer: Some(key.clone()),
         };
         let full = Arc::new(AtomicBool::new(false));

@@ -211,9 +211,11 @@ async fn start(config: Config, fleet: Fleet, key: SecretKey, broker: Broker) -> 
     let driver = Driver {
         link: LinkConfig {
             broker,
-            client_id: format!("center-{center}"),
+            fleet: fleet.fleet.clone(),
+            client: format!("center-{center}"),
             will: Some((Topic::Center(center.clone(), CenterTopic::Avail), center_core::OFFLINE.to_vec())),
             filters: center_core::filters(),
+            foreign: Vec::new(),
             signer: Some(key),
         },
         config: center_core::Config {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use edge_core::{Failure, Health, Input};
 use flotilla_sandbox::{Device, EquipmentError, EquipmentFile, HostError, Section};
-use flotilla_schemas::{AppId, EdgeId, PointId, Value};
+use flotilla_schemas::{AppId, EdgeId, FleetId, PointId, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -113,8 +113,8 @@ fn find(section: &mut Section) -> Option<Make> {
 
 impl Equipment {
     /// Takes the devices into use, on the current tokio runtime. How they answer is told the core by `inputs`.
-    pub fn start(devices: Devices, edge: &EdgeId, inputs: mpsc::Sender<Input>) -> Self {
-        devices.0.iter().for_each(|driven| driven.driver.start(edge));
+    pub fn start(devices: Devices, fleet: &FleetId, edge: &EdgeId, inputs: mpsc::Sender<Input>) -> Self {
+        devices.0.iter().for_each(|driven| driven.driver.start(fleet, edge));
         let devices = devices.0.into_iter().map(|driven| (driven.name.clone(), Arc::new(driven)));
         Self { devices: devices.collect(), writes: Mutex::default(), inputs }
     }

@@ -8,7 +8,7 @@ use flotilla_link::{Broker, Entry, EntryError, Link, LinkConfig};
 use flotilla_sandbox::{EquipmentError, Sandbox, SandboxError, SandboxLimits};
 use flotilla_schemas::fleet::{Fleet, FleetError};
 use flotilla_schemas::report::Profile;
-use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
+use flotilla_schemas::topic::{EdgeTopic, filter_catalog, filter_to};
 use flotilla_schemas::{EdgeId, Topic};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -158,6 +158,7 @@ fn start(config: Config, fleet: Fleet, devices: Devices, broker: Broker) -> Resu
     let store = Arc::new(store);
     let key = identity::key(folder, &edge)?;
     let sandbox = Sandbox::new(SandboxLimits::default())?;
+    let name = fleet.fleet.clone();
     let core_config = edge_core::Config {
         fleet,
         edge: edge.clone(),
@@ -173,14 +174,16 @@ fn start(config: Config, fleet: Fleet, devices: Devices, broker: Broker) -> Resu
     let clock = Clock::start();
     let core = Core::from_records(core_config, store.found()?, clock.now());
     let (inputs, received) = mpsc::channel(INPUTS_MAX);
-    let equipment = Equipment::start(devices, &edge, inputs.clone());
+    let equipment = Equipment::start(devices, &name, &edge, inputs.clone());
     let apps = Apps::new(sandbox, shelf.clone(), inputs.clone());
     let own = |rest| Topic::Edge(edge.clone(), rest);
     let (link, events) = Link::start(LinkConfig {
         broker,
-        client_id: format!("edge-{edge}"),
+        fleet: name,
+        client: format!("edge-{edge}"),
         will: Some((own(EdgeTopic::Avail), b"offline".to_vec())),
-        filters: vec![filter_to(&edge), filter_catalog(), format!("{PREFIX}/edge/{edge}/fault/#")],
+        filters: vec![filter_to(&edge), filter_catalog(), format!("edge/{edge}/fault/#")],
+        foreign: Vec::new(),
         signer: Some(key),
     });
     let folder = folder.clone();

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use edge_agent::equipment::{Devices, Equipment};
 use edge_core::{Health, Input};
-use flotilla_schemas::{AppId, Value};
+use flotilla_schemas::{AppId, FleetId, Value};
 use server::Server;
 use tokio::sync::mpsc;
 
@@ -33,7 +33,7 @@ fn equipment(port: u16) -> (Arc<Equipment>, mpsc::Receiver<Input>) {
     let text = text + "[device.meter.point.absent]\ntype = \"integer\"\nregister = \"input\"\naddress = 99\n";
     let (inputs, told) = mpsc::channel(64);
     let devices = Devices::parse("modbus.toml", &text).unwrap();
-    (Arc::new(Equipment::start(devices, &"e1".parse().unwrap(), inputs)), told)
+    (Arc::new(Equipment::start(devices, &FleetId::default(), &"e1".parse().unwrap(), inputs)), told)
 }
 
 fn app(app: &str) -> AppId {

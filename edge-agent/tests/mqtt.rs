@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use edge_agent::equipment::{Devices, Equipment};
 use edge_core::Input;
 use flotilla_link::{BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
-use flotilla_schemas::{AppId, Value};
+use flotilla_schemas::{AppId, FleetId, Value};
 use tokio::sync::mpsc::{self, Receiver};
 
 const FILE: &str = r#"
@@ -159,20 +159,24 @@ async fn a_device_that_speaks_to_a_broker_is_read_set_and_confirmed_by_what_it_s
         token_file: Some(password_file.clone()),
         ..Entry::from(url.parse::<BrokerUrl>().unwrap())
     };
-    let filters = vec!["home/lamp/set".to_owned(), "home/lamp/level/set".to_owned()];
+    let foreign = vec!["home/lamp/set".to_owned(), "home/lamp/level/set".to_owned()];
     let (device, events) = Link::start(LinkConfig {
         broker: entry.open().unwrap(),
-        client_id: "lamp".to_owned(),
+        fleet: FleetId::default(),
+        client: "lamp".to_owned(),
         will: None,
-        filters,
+        filters: Vec::new(),
+        foreign,
         signer: None,
     });
     tokio::spawn(lamp(device, events));
     let (inputs, told) = mpsc::channel(64);
     let text = FILE.replace("BROKER", &url).replace("PASSWORD", &password_file.display().to_string());
     let devices = Devices::parse("equipment.toml", &text).unwrap();
-    let mut lab =
-        Lab { equipment: Arc::new(Equipment::start(devices, &"e1".parse().unwrap(), inputs)), told };
+    let mut lab = Lab {
+        equipment: Arc::new(Equipment::start(devices, &FleetId::default(), &"e1".parse().unwrap(), inputs)),
+        told,
+    };
 
     let end = Instant::now() + Duration::from_secs(20);
     while lab.read("on").await != Ok(Value::Bool(false)) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{CenterId, FleetId, KeyId};
 use crate::sign::{Document, Keys, PublicKey, SignError, Signed};
+use crate::topic::Tree;
 
 /// The most centers, operators or publishers that a fleet file may name.
 pub const FLEET_KEYS_MAX: usize = 64;
@@ -90,6 +91,11 @@ impl Fleet {
             return rule(format!("durable is {}, not 1 to {}", self.durable, self.centers.len()));
         }
         Ok(())
+    }
+
+    /// The fleet's topics.
+    pub fn tree(&self) -> Tree {
+        Tree::of(self.fleet.clone())
     }
 
     /// The keys of the centers; a center's key is named as the center is.

@@ -114,6 +114,45 @@ id!(/// A rollout.
 id!(/// An advisory.
     AdvisoryId, "an advisory id");
 
+impl Default for FleetId {
+    /// The fleet's name where nobody gave it another.
+    fn default() -> Self {
+        Self("fleet".to_owned())
+    }
+}
+
+impl FleetId {
+    /// The name by which someone of this fleet comes to a broker that other fleets use, too: `edge-e1` in the fleet of
+    /// the default name, `edge-e1@north` in the fleet `north`.
+    ///
+    /// ```
+    /// use flotilla_schemas::FleetId;
+    /// let (fleet, north) = (FleetId::default(), FleetId::new("north")?);
+    /// for (fleet, name) in [(fleet, "edge-e1"), (north, "edge-e1@north")] {
+    ///     assert_eq!(fleet.qualify("edge-e1"), name);
+    ///     assert_eq!(FleetId::split(name)?, ("edge-e1", fleet));
+    /// }
+    /// # Ok::<(), flotilla_schemas::IdError>(())
+    /// ```
+    pub fn qualify(&self, name: &str) -> String {
+        if *self == Self::default() { name.to_owned() } else { format!("{name}@{self}") }
+    }
+
+    /// Takes a name of [`FleetId::qualify`] apart; refuses a fleet that is no id, and the default one if it is named:
+    /// nobody has two names.
+    pub fn split(name: &str) -> Result<(&str, Self), IdError> {
+        match name.split_once('@') {
+            None => Ok((name, Self::default())),
+            Some((name, fleet)) => match Self::new(fleet)? {
+                fleet if fleet == Self::default() => {
+                    Err(IdError { what: "a fleet that is to be named", text: fleet.into() })
+                }
+                fleet => Ok((name, fleet)),
+            },
+        }
+    }
+}
+
 impl FaultId {
     /// The fault's id, from the digest of what makes it the only one.
     pub fn of(digest: &Digest) -> Self {

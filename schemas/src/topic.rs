@@ -1,41 +1,42 @@
 //! Every topic of the protocol: one type that builds and parses them all.
 //!
-//! The tree is split by writer, so [`Topic::writer`] says who may publish what, and a broker's access rules are one
-//! line each. Topics are a fixed set for a fixed fleet: ids of single messages are in payloads, never in topics.
+//! A [`Topic`] is what stands below a fleet's own [`Tree`], `<fleet>/v1`; what an agent publishes and hears is in the
+//! tree of its fleet alone. The tree is split by writer, so [`Topic::writer`] says who may publish what, and a
+//! broker's access rules are one line each. Topics are a fixed set for a fixed fleet: ids of single messages are in
+//! payloads, never in topics.
 //!
 //! ```
 //! use flotilla_schemas::{EdgeId, topic::{EdgeTopic, Topic}};
 //! let topic = Topic::Edge(EdgeId::new("e1")?, EdgeTopic::Status);
-//! assert_eq!(topic.to_string(), "fleet/v1/edge/e1/status");
-//! assert_eq!("fleet/v1/edge/e1/status".parse::<Topic>()?, topic);
+//! assert_eq!(topic.to_string(), "edge/e1/status");
+//! assert_eq!("edge/e1/status".parse::<Topic>()?, topic);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::fmt;
-use std::str::FromStr;
+mod text;
+mod tree;
 
 use crate::fault::Kind;
 use crate::id::{AdvisoryId, AppId, CenterId, EdgeId, IdError, MakerId, RolloutId, ScriptId};
 
-/// What every topic begins with.
-pub const PREFIX: &str = "fleet/v1";
+pub use tree::Tree;
 
 /// How many journal lanes there are; see [`crate::journal::Lane`].
 pub const LANES: u8 = 3;
 
-/// A topic of the protocol, in whole.
+/// A topic of the protocol, below its fleet's tree.
 ///
 /// ```
 /// use flotilla_schemas::topic::Topic;
 /// for text in [
-///     "fleet/v1/edge/e1/journal/0", "fleet/v1/edge/e1/fault/aircon/app.trap.unreachable", "fleet/v1/to/e1/desired",
-///     "fleet/v1/catalog/targets", "fleet/v1/blob/7f", "fleet/v1/center/c1/avail", "fleet/v1/peer/c1",
-///     "fleet/v1/intent/service/cooling", "fleet/v1/maker/acme/advisory", "fleet/v1/local/e1/service",
-///     "fleet/v1/distribution/aircon/e1",
+///     "edge/e1/journal/0", "edge/e1/fault/aircon/app.trap.unreachable", "to/e1/desired",
+///     "catalog/targets", "blob/7f", "center/c1/avail", "peer/c1",
+///     "intent/service/cooling", "maker/acme/advisory", "local/e1/service",
+///     "distribution/aircon/e1",
 /// ] {
 ///     assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
 /// }
-/// for text in ["", "fleet/v1", "fleet/v1/edge//status", "fleet/v1/edge/E1/status", "fleet/v1/blob/7F", "x/y"] {
+/// for text in ["", "edge", "edge//status", "edge/E1/status", "blob/7F", "x/y"] {
 ///     assert!(text.parse::<Topic>().is_err(), "{text}");
 /// }
 /// ```
@@ -152,11 +153,17 @@ pub enum Writer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// No topic has this form.
-    #[error("{0:?} is not a topic of {PREFIX}")]
+    #[error("{0:?} is not a topic of the protocol")]
     Unknown(String),
     /// An id in it is not an id.
     #[error(transparent)]
     Id(#[from] IdError),
+}
+
+impl TopicError {
+    fn unknown(text: &str) -> Self {
+        Self::Unknown(text.chars().take(200).collect())
+    }
 }
 
 impl Topic {
@@ -193,164 +200,23 @@ impl Topic {
     }
 }
 
-/// The filter for all that one edge must hear besides what is for all: `fleet/v1/to/<e>/#`.
+/// The filter, below the tree, for all that one edge must hear besides what is for all.
 pub fn filter_to(edge: &EdgeId) -> String {
-    format!("{PREFIX}/to/{edge}/#")
+    format!("to/{edge}/#")
 }
 
-/// The filter for the catalog: `fleet/v1/catalog/#`.
+/// The filter, below the tree, for the catalog.
 pub fn filter_catalog() -> String {
-    format!("{PREFIX}/catalog/#")
+    "catalog/#".to_owned()
 }
 
-/// The filters for all that all edges write: `fleet/v1/edge/+/#`, without their chunks. The status is first: it shows
-/// the key by which a center that knows no edge yet believes the rest of what a broker retained.
+/// The filters, below the tree, for all that all edges write, without their chunks. The status is first: it shows the
+/// key by which a center that knows no edge yet believes the rest of what a broker retained.
 pub fn filters_edges() -> Vec<String> {
     ["status", "avail", "inventory", "app/+", "journal/+", "fault/+/+", "want", "request/+", "reply/+"]
         .iter()
-        .map(|rest| format!("{PREFIX}/edge/+/{rest}"))
+        .map(|rest| format!("edge/+/{rest}"))
         .collect()
-}
-
-impl fmt::Display for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}/")?;
-        match self {
-            Topic::Edge(edge, rest) => write!(f, "edge/{edge}/{rest}"),
-            Topic::To(edge, rest) => write!(f, "to/{edge}/{rest}"),
-            Topic::Catalog(role) => write!(f, "catalog/{role}"),
-            Topic::App(app) => write!(f, "app/{app}"),
-            Topic::Script(script) => write!(f, "script/{script}"),
-            Topic::Rollout(id) => write!(f, "rollout/{id}"),
-            Topic::Advisory(id) => write!(f, "advisory/{id}"),
-            Topic::Distribution(app, edge) => write!(f, "distribution/{app}/{edge}"),
-            Topic::Intent(kind, id) => write!(f, "intent/{kind}/{id}"),
-            Topic::Gate(rollout) => write!(f, "gate/{rollout}"),
-            Topic::Blob(first) => write!(f, "blob/{first:02x}"),
-            Topic::Center(center, rest) => write!(f, "center/{center}/{rest}"),
-            Topic::Peer(center) => write!(f, "peer/{center}"),
-            Topic::Maker(maker, rest) => write!(f, "maker/{maker}/{rest}"),
-            Topic::Local(edge, name) => write!(f, "local/{edge}/{name}"),
-        }
-    }
-}
-
-impl fmt::Display for EdgeTopic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EdgeTopic::Avail => f.write_str("avail"),
-            EdgeTopic::Status => f.write_str("status"),
-            EdgeTopic::Inventory => f.write_str("inventory"),
-            EdgeTopic::App(app) => write!(f, "app/{app}"),
-            EdgeTopic::Journal(lane) => write!(f, "journal/{lane}"),
-            EdgeTopic::Event(source) => write!(f, "event/{source}"),
-            EdgeTopic::Fault(app, kind) => write!(f, "fault/{app}/{kind}"),
-            EdgeTopic::Want => f.write_str("want"),
-            EdgeTopic::Request(name) => write!(f, "request/{name}"),
-            EdgeTopic::Reply(name) => write!(f, "reply/{name}"),
-            EdgeTopic::Blob(first) => write!(f, "blob/{first:02x}"),
-            EdgeTopic::Notice => f.write_str("notice"),
-        }
-    }
-}
-
-impl fmt::Display for ToTopic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ToTopic::Desired => "desired",
-            ToTopic::Ack => "ack",
-            ToTopic::Answer => "answer",
-            ToTopic::Command => "command",
-        })
-    }
-}
-
-impl fmt::Display for CenterTopic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CenterTopic::Avail => "avail",
-            CenterTopic::Status => "status",
-        })
-    }
-}
-
-impl fmt::Display for MakerTopic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            MakerTopic::Advisory => "advisory",
-            MakerTopic::Ask => "ask",
-        })
-    }
-}
-
-impl FromStr for Topic {
-    type Err = TopicError;
-
-    fn from_str(text: &str) -> Result<Self, TopicError> {
-        let unknown = || TopicError::Unknown(text.chars().take(200).collect());
-        let rest = text.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('/')).ok_or_else(unknown)?;
-        let levels: Vec<&str> = rest.split('/').collect();
-        Ok(match levels.as_slice() {
-            ["edge", edge, rest @ ..] => Topic::Edge(edge.parse()?, parse_edge(rest)?.ok_or_else(unknown)?),
-            ["to", edge, "desired"] => Topic::To(edge.parse()?, ToTopic::Desired),
-            ["to", edge, "ack"] => Topic::To(edge.parse()?, ToTopic::Ack),
-            ["to", edge, "answer"] => Topic::To(edge.parse()?, ToTopic::Answer),
-            ["to", edge, "command"] => Topic::To(edge.parse()?, ToTopic::Command),
-            ["catalog", role] => Topic::Catalog(name(role)?),
-            ["app", app] => Topic::App(app.parse()?),
-            ["script", script] => Topic::Script(script.parse()?),
-            ["rollout", id] => Topic::Rollout(id.parse()?),
-            ["advisory", id] => Topic::Advisory(id.parse()?),
-            ["distribution", app, edge] => Topic::Distribution(app.parse()?, edge.parse()?),
-            ["intent", kind, id] => Topic::Intent(name(kind)?, name(id)?),
-            ["gate", id] => Topic::Gate(id.parse()?),
-            ["blob", first] => Topic::Blob(hex_byte(first).ok_or_else(unknown)?),
-            ["center", center, "avail"] => Topic::Center(center.parse()?, CenterTopic::Avail),
-            ["center", center, "status"] => Topic::Center(center.parse()?, CenterTopic::Status),
-            ["peer", center] => Topic::Peer(center.parse()?),
-            ["maker", maker, "advisory"] => Topic::Maker(maker.parse()?, MakerTopic::Advisory),
-            ["maker", maker, "ask"] => Topic::Maker(maker.parse()?, MakerTopic::Ask),
-            ["local", edge, rest] => Topic::Local(edge.parse()?, name(rest)?),
-            _ => return Err(unknown()),
-        })
-    }
-}
-
-fn parse_edge(levels: &[&str]) -> Result<Option<EdgeTopic>, TopicError> {
-    Ok(Some(match levels {
-        ["avail"] => EdgeTopic::Avail,
-        ["status"] => EdgeTopic::Status,
-        ["inventory"] => EdgeTopic::Inventory,
-        ["app", app] => EdgeTopic::App(app.parse()?),
-        ["journal", lane] => match lane.parse() {
-            Ok(number) if number < LANES && lane.len() == 1 => EdgeTopic::Journal(number),
-            _ => return Ok(None),
-        },
-        ["event", source] => EdgeTopic::Event(source.parse()?),
-        ["fault", app, kind] => match kind.parse() {
-            Ok(kind) => EdgeTopic::Fault(app.parse()?, kind),
-            Err(_) => return Ok(None),
-        },
-        ["want"] => EdgeTopic::Want,
-        ["request", rest] => EdgeTopic::Request(name(rest)?),
-        ["reply", rest] => EdgeTopic::Reply(name(rest)?),
-        ["blob", first] => match hex_byte(first) {
-            Some(first) => EdgeTopic::Blob(first),
-            None => return Ok(None),
-        },
-        ["notice"] => EdgeTopic::Notice,
-        _ => return Ok(None),
-    }))
-}
-
-/// A level that names something without a type of its own here: it has the characters of an id all the same.
-fn name(text: &str) -> Result<String, IdError> {
-    AppId::new(text).map(String::from)
-}
-
-fn hex_byte(text: &str) -> Option<u8> {
-    let lower = text.len() == 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if lower { u8::from_str_radix(text, 16).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -360,18 +226,18 @@ mod tests {
     #[test]
     fn each_subtree_has_one_writer() {
         let writer = |text: &str| text.parse::<Topic>().unwrap().writer();
-        assert_eq!(writer("fleet/v1/edge/e1/want"), Writer::Edge(EdgeId::new("e1").unwrap()));
-        assert_eq!(writer("fleet/v1/to/e1/ack"), Writer::Centers);
-        assert_eq!(writer("fleet/v1/blob/00"), Writer::Centers);
-        assert_eq!(writer("fleet/v1/maker/m/ask"), Writer::Centers);
-        assert_eq!(writer("fleet/v1/maker/m/advisory"), Writer::Maker(MakerId::new("m").unwrap()));
-        assert_eq!(writer("fleet/v1/center/c1/status"), Writer::Center(CenterId::new("c1").unwrap()));
+        assert_eq!(writer("edge/e1/want"), Writer::Edge(EdgeId::new("e1").unwrap()));
+        assert_eq!(writer("to/e1/ack"), Writer::Centers);
+        assert_eq!(writer("blob/00"), Writer::Centers);
+        assert_eq!(writer("maker/m/ask"), Writer::Centers);
+        assert_eq!(writer("maker/m/advisory"), Writer::Maker(MakerId::new("m").unwrap()));
+        assert_eq!(writer("center/c1/status"), Writer::Center(CenterId::new("c1").unwrap()));
     }
 
     #[test]
     fn a_lane_beyond_the_last_or_written_otherwise_is_no_topic() {
         for lane in ["3", "-1", "+1", "01"] {
-            assert!(format!("fleet/v1/edge/e1/journal/{lane}").parse::<Topic>().is_err(), "{lane}");
+            assert!(format!("edge/e1/journal/{lane}").parse::<Topic>().is_err(), "{lane}");
         }
     }
 }

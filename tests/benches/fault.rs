@@ -22,7 +22,7 @@ use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Fleet, NamedKey};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::{SecretKey, Signed};
-use flotilla_schemas::{Artifact, EventsId, Topic};
+use flotilla_schemas::{Artifact, EventsId, FleetId, Topic};
 use flotilla_script::Definition;
 use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
@@ -223,9 +223,11 @@ fn client(url: &BrokerUrl, id: &str, filters: &[&str]) -> (Link, Receiver<LinkEv
     let filters = filters.iter().map(|filter| (*filter).to_owned()).collect();
     Link::start(LinkConfig {
         broker: Entry::from(url.clone()).open().unwrap(),
-        client_id: id.into(),
+        fleet: FleetId::default(),
+        client: id.into(),
         will: None,
         filters,
+        foreign: Vec::new(),
         signer: None,
     })
 }
@@ -236,10 +238,9 @@ async fn message(events: &mut Receiver<LinkEvent>) {
 
 /// A QoS 1 message to a center that answers it, and back.
 async fn ping_pong(url: &BrokerUrl, rounds: usize, pause: Duration) -> Vec<Duration> {
-    let (ping, pong): (Topic, Topic) =
-        ("fleet/v1/edge/floor/want".parse().unwrap(), "fleet/v1/to/floor/ack".parse().unwrap());
-    let (edge, mut answers) = client(url, "edge-floor", &["fleet/v1/to/floor/#"]);
-    let (center, mut asked) = client(url, "center-floor", &["fleet/v1/edge/floor/want"]);
+    let (ping, pong): (Topic, Topic) = ("edge/floor/want".parse().unwrap(), "to/floor/ack".parse().unwrap());
+    let (edge, mut answers) = client(url, "edge-floor", &["to/floor/#"]);
+    let (center, mut asked) = client(url, "center-floor", &["edge/floor/want"]);
     tokio::time::sleep(Duration::from_millis(500)).await;
     let back = pong.clone();
     let echo = tokio::spawn(async move {

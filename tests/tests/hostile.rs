@@ -1,7 +1,7 @@
 //! What an edge must not be moved by: strangers, old and wrong messages, a clock in 1970, a full disk.
 
 use edge_core::Input;
-use fleet_tests::sim::{Weather, World, oracle};
+use fleet_tests::sim::{Weather, World, oracle, place};
 use flotilla_schemas::journal::{Body, Lane};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::time::Now;
@@ -27,7 +27,7 @@ fn kept(world: &mut World) -> Vec<(String, Vec<u8>)> {
 
 fn give(world: &mut World, topic: &str, payload: &[u8], signer: Option<&SecretKey>) {
     let topic: Topic = topic.parse().unwrap();
-    let sig = signer.map(|key| key.sign(&topic.to_string(), payload));
+    let sig = signer.map(|key| key.sign(&place(&topic), payload));
     let now = world.now();
     let input = Input::Message { topic, payload: payload.to_vec(), sig };
     let edge = world.edges.get_mut(&"e1".parse().unwrap()).unwrap();
@@ -35,15 +35,15 @@ fn give(world: &mut World, topic: &str, payload: &[u8], signer: Option<&SecretKe
 }
 
 const TOPICS: [&str; 9] = [
-    "fleet/v1/to/e1/desired",
-    "fleet/v1/to/e1/ack",
-    "fleet/v1/to/e1/answer",
-    "fleet/v1/to/e1/command",
-    "fleet/v1/to/e2/desired",
-    "fleet/v1/catalog/targets",
-    "fleet/v1/blob/00",
-    "fleet/v1/edge/e1/fault/aircon-north/app.error",
-    "fleet/v1/intent/service/air-conditioner",
+    "to/e1/desired",
+    "to/e1/ack",
+    "to/e1/answer",
+    "to/e1/command",
+    "to/e2/desired",
+    "catalog/targets",
+    "blob/00",
+    "edge/e1/fault/aircon-north/app.error",
+    "intent/service/air-conditioner",
 ];
 
 #[test]
@@ -69,7 +69,7 @@ fn nonsense_on_every_topic_changes_nothing_and_stops_nothing() {
 
 /// The desired state that the broker retains, changed and signed again by the center's own key.
 fn changed(world: &World, change: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
-    let topic: Topic = "fleet/v1/to/e1/desired".parse().unwrap();
+    let topic: Topic = "to/e1/desired".parse().unwrap();
     let payload = world.broker.retained().find(|(t, _)| **t == topic).unwrap().1;
     let mut desired: serde_json::Value = serde_json::from_slice(payload).unwrap();
     change(&mut desired);
@@ -101,7 +101,7 @@ fn a_desired_state_that_is_old_or_anothers_is_refused() {
             desired["items"]["service/meter"]["key"]["n"] = (n + 1).into();
             change(desired);
         });
-        give(&mut world, "fleet/v1/to/e1/desired", &payload, Some(&key("c1")));
+        give(&mut world, "to/e1/desired", &payload, Some(&key("c1")));
         assert_eq!(kept(&mut world), before, "{what}");
     }
     let newer = changed(&world, |desired| {
@@ -109,9 +109,9 @@ fn a_desired_state_that_is_old_or_anothers_is_refused() {
         let n = desired["items"]["service/meter"]["key"]["n"].as_u64().unwrap();
         desired["items"]["service/meter"]["key"]["n"] = (n + 1).into();
     });
-    let topic: Topic = "fleet/v1/to/e1/desired".parse().unwrap();
-    let elsewhere = key("c1").sign("fleet/v1/to/e2/desired", &newer);
-    for sig in [None, Some(key("stranger").sign(&topic.to_string(), &newer)), Some(elsewhere)] {
+    let topic: Topic = "to/e1/desired".parse().unwrap();
+    let elsewhere = key("c1").sign(&place(&"to/e2/desired".parse().unwrap()), &newer);
+    for sig in [None, Some(key("stranger").sign(&place(&topic), &newer)), Some(elsewhere)] {
         let now = world.now();
         let input = Input::Message { topic: topic.clone(), payload: newer.clone(), sig };
         world.edges.get_mut(&"e1".parse().unwrap()).unwrap().give(input, &mut world.broker, now);
@@ -121,9 +121,9 @@ fn a_desired_state_that_is_old_or_anothers_is_refused() {
         desired["items"]["service/meter"]["value"] = "gone".into();
         desired["items"]["service/meter"]["key"]["n"] = 1.into();
     });
-    give(&mut world, "fleet/v1/to/e1/desired", &older, Some(&key("c1")));
+    give(&mut world, "to/e1/desired", &older, Some(&key("c1")));
     assert_eq!(kept(&mut world), before, "a lower key");
-    give(&mut world, "fleet/v1/to/e1/desired", &newer, Some(&key("c1")));
+    give(&mut world, "to/e1/desired", &newer, Some(&key("c1")));
     assert_ne!(kept(&mut world), before, "and what is right is taken");
 }
 
@@ -140,10 +140,10 @@ fn a_command_is_done_once_and_for_its_session_alone() {
         oracle::records(world, "e1", Lane::Fault).filter(|record| done(&record.body)).count()
     };
     for _ in 0..3 {
-        give(&mut world, "fleet/v1/to/e1/command", &command("e1-0", "x-1"), Some(&key("c1")));
+        give(&mut world, "to/e1/command", &command("e1-0", "x-1"), Some(&key("c1")));
     }
     assert_eq!(done(&world), 1);
-    give(&mut world, "fleet/v1/to/e1/command", &command("another", "x-2"), Some(&key("c1")));
+    give(&mut world, "to/e1/command", &command("another", "x-2"), Some(&key("c1")));
     assert_eq!(done(&world), 1);
 }
 
@@ -202,7 +202,7 @@ fn a_center_that_holds_other_records_makes_the_journal_begin_anew() {
     let ack = serde_json::json!({
         "v": 1, "center": "c1", "epoch": before, "lane": 1, "from": 1, "upto": 1, "fork": true
     });
-    give(&mut world, "fleet/v1/to/e1/ack", &serde_json::to_vec(&ack).unwrap(), Some(&key("c1")));
+    give(&mut world, "to/e1/ack", &serde_json::to_vec(&ack).unwrap(), Some(&key("c1")));
     world.pass(30_000);
     assert_ne!(epoch(&world), before);
     let at_center = world

@@ -1,7 +1,8 @@
 //! The link of an agent to its MQTT broker; the only user of rumqttc.
 //!
 //! A link connects, and connects again with growing, jittered pauses, for as long as it lives. On each ConnAck it
-//! subscribes again and sends what the broker had not acknowledged. It signs what is signed. An acknowledgement by
+//! subscribes again and sends what the broker had not acknowledged. It signs what is signed. Its owner speaks of
+//! topics; the link alone puts them into the fleet's tree and takes them out of it. An acknowledgement by
 //! the broker frees the link's own queue and means nothing more: what must not be lost, its owner keeps.
 //!
 //! ```text
@@ -16,8 +17,9 @@ mod url;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flotilla_schemas::Topic;
 use flotilla_schemas::sign::{SecretKey, Signature};
+use flotilla_schemas::topic::Tree;
+use flotilla_schemas::{FleetId, Topic};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use entry::{Broker, Entry, EntryError};
@@ -39,12 +41,17 @@ const EVENTS_MAX: usize = 1024;
 pub struct LinkConfig {
     /// The broker.
     pub broker: Broker,
-    /// The MQTT client id: `edge-e1`, `center-c1`.
-    pub client_id: String,
+    /// Whose topics it speaks of.
+    pub fleet: FleetId,
+    /// Who it is among the clients of its fleet: `edge-e1`, `center-c1`. The MQTT client id, and the name of its user,
+    /// is that with the fleet's ([`FleetId::qualify`]).
+    pub client: String,
     /// What the broker publishes, retained, when the link is lost.
     pub will: Option<(Topic, Vec<u8>)>,
-    /// What is subscribed to on each ConnAck, at QoS 1.
+    /// What is subscribed to on each ConnAck, at QoS 1, below the fleet's tree.
     pub filters: Vec<String>,
+    /// What is subscribed to besides, outside of the tree.
+    pub foreign: Vec<String>,
     /// What signs the messages of signed topics; without it nothing is signed.
     pub signer: Option<SecretKey>,
 }
@@ -70,9 +77,9 @@ pub enum LinkEvent {
         /// Why.
         error: String,
     },
-    /// A message on a topic of the protocol. Its signature is not verified yet.
+    /// A message on a topic of the fleet. Its signature is not verified yet.
     Message(Message),
-    /// A message on a topic that is none of the protocol: who subscribes outside of it gets these.
+    /// A message on a topic that is none of the fleet: who subscribes outside of it gets these.
     Foreign {
         /// Where.
         topic: String,
@@ -137,6 +144,7 @@ pub struct Link {
 }
 
 struct Shared {
+    tree: Tree,
     queue: Mutex<Queue>,
     /// Something was put into the queue.
     queued: Notify,
@@ -154,8 +162,11 @@ impl Link {
     pub fn start(config: LinkConfig) -> (Link, mpsc::Receiver<LinkEvent>) {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let (stop, stopped) = oneshot::channel();
+        let tree = Tree::of(config.fleet.clone());
+        let filters = config.filters.iter().map(|filter| tree.filter(filter)).chain(config.foreign.clone());
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue::new(config.filters.clone())),
+            queue: Mutex::new(Queue::new(filters.collect())),
+            tree,
             queued: Notify::new(),
             stop: Mutex::new(Some(stop)),
         });
@@ -166,7 +177,7 @@ impl Link {
 
     /// Puts a message into the queue, signed if its topic is.
     pub fn publish(&self, topic: &Topic, payload: Vec<u8>, delivery: Delivery) -> Result<(), PublishError> {
-        let text = topic.to_string();
+        let text = self.shared.tree.text(topic);
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(PublishError::TooLarge { topic: text, bytes: payload.len() });
         }
@@ -175,7 +186,7 @@ impl Link {
         self.put(Request::Publish(Outgoing { topic: text, payload: payload.into(), sig, delivery }))
     }
 
-    /// Puts a message for a topic that is none of the protocol into the queue; it is not signed.
+    /// Puts a message for a topic that is none of the fleet into the queue; it is not signed.
     pub fn publish_foreign(
         &self,
         topic: &str,
@@ -189,14 +200,14 @@ impl Link {
         self.put(Request::Publish(Outgoing { topic, payload, sig: None, delivery }))
     }
 
-    /// Subscribes to a filter, now and after each reconnection.
+    /// Subscribes to a filter below the fleet's tree, now and after each reconnection.
     pub fn subscribe(&self, filter: &str) -> Result<(), PublishError> {
-        self.put(Request::Subscribe(filter.to_owned()))
+        self.put(Request::Subscribe(self.shared.tree.filter(filter)))
     }
 
     /// Ends a subscription.
     pub fn unsubscribe(&self, filter: &str) -> Result<(), PublishError> {
-        self.put(Request::Unsubscribe(filter.to_owned()))
+        self.put(Request::Unsubscribe(self.shared.tree.filter(filter)))
     }
 
     fn put(&self, request: Request) -> Result<(), PublishError> {

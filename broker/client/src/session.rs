@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_schemas::Topic;
 use flotilla_schemas::sign::{SIG_PROPERTY, Signature};
+use flotilla_schemas::topic::Tree;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, LastWill, Packet, PubAckReason, Publish, PublishProperties};
 use rumqttc::v5::mqttbytes::v5::{SubAck, SubscribeReasonCode};
@@ -63,7 +63,7 @@ pub(crate) async fn run(
     let mut pause = RETRY_FIRST;
     loop {
         let began = Instant::now();
-        let mut connection = connect(&config);
+        let mut connection = connect(&config, &shared.tree);
         let end = serve(&mut connection, &shared, &events, &mut stop).await;
         connection.task.abort();
         shared.queue(|queue| queue.disconnected());
@@ -95,8 +95,9 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + 0.5 * f64::from(chance) / f64::from(u32::MAX))
 }
 
-fn connect(config: &LinkConfig) -> Connection {
-    let mut options = MqttOptions::new(&config.client_id, &config.broker.url.host, config.broker.url.port);
+fn connect(config: &LinkConfig, tree: &Tree) -> Connection {
+    let client_id = tree.fleet().qualify(&config.client);
+    let mut options = MqttOptions::new(&client_id, &config.broker.url.host, config.broker.url.port);
     options.set_clean_start(true);
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(Some(PACKET_BYTES_MAX));
@@ -105,10 +106,10 @@ fn connect(config: &LinkConfig) -> Connection {
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
     }
     if let Some(login) = &config.broker.login {
-        options.set_credentials(login.user.as_ref().unwrap_or(&config.client_id), &login.token);
+        options.set_credentials(login.user.as_ref().unwrap_or(&client_id), &login.token);
     }
     if let Some((topic, payload)) = &config.will {
-        let will = LastWill::new(topic.to_string(), payload.clone(), QoS::AtLeastOnce, true, None);
+        let will = LastWill::new(tree.text(topic), payload.clone(), QoS::AtLeastOnce, true, None);
         options.set_last_will(will);
     }
     let (client, mut eventloop) = AsyncClient::new(options, HANDED_MAX);
@@ -184,7 +185,7 @@ fn note(event: Event, shared: &Shared) -> Option<LinkEvent> {
             (!taken).then(|| LinkEvent::Refused { topic, error: format!("{:?}", ack.reason) })
         }
         Event::Incoming(Packet::SubAck(ack)) => refused_subscription(&ack),
-        Event::Incoming(Packet::Publish(publish)) => Some(received(&publish)),
+        Event::Incoming(Packet::Publish(publish)) => Some(received(&publish, &shared.tree)),
         _ => None,
     }
 }
@@ -194,9 +195,9 @@ fn refused_subscription(ack: &SubAck) -> Option<LinkEvent> {
     Some(LinkEvent::SubscriptionRefused { error: format!("{refused:?}") })
 }
 
-fn received(publish: &Publish) -> LinkEvent {
+fn received(publish: &Publish, tree: &Tree) -> LinkEvent {
     let text = String::from_utf8_lossy(&publish.topic).into_owned();
-    let Ok(topic) = text.parse::<Topic>() else {
+    let Ok(topic) = tree.parse(&text) else {
         return LinkEvent::Foreign { topic: text, payload: publish.payload.to_vec() };
     };
     let properties = publish.properties.iter().flat_map(|properties| &properties.user_properties);

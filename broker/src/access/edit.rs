@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use flotilla_schemas::{Digest, EdgeId, IdError};
+use flotilla_schemas::{Digest, FleetId, IdError};
 
 use super::file::{self, AccessError, USERS_MAX};
 use super::password::{PasswordError, PasswordHash};
-use super::rules::Role;
+use super::rules::{Role, Subject};
 use super::users::{Credential, Entries, user_name};
 
 /// Length of a token's chance, in bytes; it is written as twice as many hexadecimal digits.
@@ -37,7 +37,9 @@ pub enum NewCredential {
 pub struct Listed {
     /// What it is.
     pub role: Role,
-    /// Its id or name.
+    /// Whose it is.
+    pub fleet: FleetId,
+    /// Its id or name in its fleet.
     pub id: String,
     /// The name by which it connects.
     pub user: String,
@@ -94,7 +96,7 @@ impl AccessFile {
     }
 
     /// Adds users, or with `replace` gives those that are there another credential. Returns the tokens, which are
-    /// kept nowhere, by user name.
+    /// kept nowhere, by user name. Outside of the fleet of the default name an id has its fleet's with it: `e1@north`.
     ///
     /// # Errors
     /// See [`EditError`]; then nothing was changed.
@@ -107,7 +109,7 @@ impl AccessFile {
     ) -> Result<Vec<(String, String)>, EditError> {
         let mut seen = BTreeSet::new();
         for id in ids {
-            EdgeId::new(id)?;
+            Subject::named(role, id)?;
             if !seen.insert(id) {
                 return Err(EditError::Twice(user_name(role, id)));
             }
@@ -152,17 +154,21 @@ impl AccessFile {
     /// # Errors
     /// The file cannot be read or used.
     pub fn list(&self) -> Result<Vec<Listed>, AccessError> {
-        let listed = |((role, id), credential): ((Role, String), Credential)| Listed {
-            role,
-            user: user_name(role, &id),
-            id,
-            credential: match credential {
-                Credential::Token(_) => "token".into(),
-                Credential::Password(_) => "password".into(),
-                Credential::Certificate(name) => format!("certificate {name}"),
-            },
+        let listed = |((role, name), credential): ((Role, String), Credential)| {
+            let (id, fleet) = FleetId::split(&name).ok()?;
+            Some(Listed {
+                role,
+                user: user_name(role, &name),
+                fleet,
+                id: id.to_owned(),
+                credential: match credential {
+                    Credential::Token(_) => "token".into(),
+                    Credential::Password(_) => "password".into(),
+                    Credential::Certificate(name) => format!("certificate {name}"),
+                },
+            })
         };
-        Ok(file::read(&self.path)?.into_iter().map(listed).collect())
+        Ok(file::read(&self.path)?.into_iter().filter_map(listed).collect())
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Entries) -> Result<T, EditError>) -> Result<T, EditError> {

@@ -5,6 +5,8 @@
 //! token_sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 //! [edge.e2]
 //! certificate = "gateway-17.example"
+//! [edge."e2@north"]
+//! certificate = "gateway-3.north.example"
 //! [dashboard.grafana]
 //! password_argon2 = "$argon2id$v=19$m=19456,t=2,p=1$…"
 //! ```
@@ -15,11 +17,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use flotilla_schemas::EdgeId;
 use toml::{Table, Value};
 
 use super::password::PasswordHash;
-use super::rules::Role;
+use super::rules::{Role, Subject};
 use super::users::{Credential, Entries, user_name};
 
 /// The most users of one broker.
@@ -108,6 +109,7 @@ fn text(entries: &Entries) -> String {
             Credential::Password(hash) => (PASSWORD, hash.as_str().to_owned()),
             Credential::Certificate(name) => (CERTIFICATE, name.clone()),
         };
+        let id = if id.contains('@') { Value::from(id.as_str()).to_string() } else { id.clone() };
         text += &format!("[{}.{id}]\n{key} = {}\n", role.as_str(), Value::String(value));
     }
     text
@@ -148,8 +150,8 @@ impl Problems {
 
 fn read_user(role: Role, id: &str, user: Value, problems: &mut Problems) -> Option<Credential> {
     let path = format!("{}.{id}", role.as_str());
-    if let Err(error) = EdgeId::new(id) {
-        problems.note(&path, &format!("{:?} is not 1 to 64 characters of a-z, 0-9 and -", error.text));
+    if let Err(error) = Subject::named(role, id) {
+        problems.note(&path, &error.to_string());
     }
     let Value::Table(keys) = user else {
         problems.note(&path, "is no table");
@@ -230,6 +232,7 @@ mod tests {
         let file = folder.path().join("access.toml");
         let mut entries = Entries::new();
         entries.insert((Role::Edge, "e1".into()), Credential::Token(Digest::of(b"t")));
+        entries.insert((Role::Edge, "e1@north".into()), Credential::Token(Digest::of(b"u")));
         entries.insert((Role::Edge, "e2".into()), Credential::Certificate("a \"quoted\" name".into()));
         let password = Credential::Password(PasswordHash::of("long enough").unwrap());
         entries.insert((Role::Operator, "anna".into()), password);

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use flotilla_schemas::{Digest, EdgeId, IdError};
+use flotilla_schemas::{Digest, IdError};
 use tokio::sync::Semaphore;
 
 pub use edit::{AccessFile, EditError, Listed, NewCredential};
@@ -25,7 +25,7 @@ pub use password::{PASSWORD_BYTES_MIN, PasswordError, PasswordHash};
 pub use rules::Role;
 pub use users::{Credential, user_name};
 
-pub(crate) use rules::Subject;
+pub(crate) use rules::{Reader, Subject};
 pub(crate) use users::User;
 use users::Users;
 
@@ -168,12 +168,12 @@ impl Known {
     }
 }
 
-/// The user that a client id claims to be; refuses `edge-` and `center-` with something after it that is no id.
+/// The user that a client id claims to be; refuses `edge-` and `center-` with something after it that is no name.
 fn claimed(client_id: &str) -> Result<User, IdError> {
     let subject = match (client_id.strip_prefix("edge-"), client_id.strip_prefix("center-")) {
-        (Some(id), _) => Subject { role: Role::Edge, id: EdgeId::new(id)?.into() },
-        (_, Some(id)) => Subject { role: Role::Center, id: EdgeId::new(id)?.into() },
-        _ => Subject { role: Role::Operator, id: client_id.to_owned() },
+        (Some(name), _) => Subject::named(Role::Edge, name)?,
+        (_, Some(name)) => Subject::named(Role::Center, name)?,
+        _ => Subject { reader: Reader { role: Role::Operator, fleet: None }, id: client_id.to_owned() },
     };
     Ok(User { name: client_id.into(), subject, credential: None })
 }
@@ -199,12 +199,18 @@ mod tests {
 
     #[test]
     fn on_an_open_broker_a_client_id_says_who_it_is_and_a_bad_one_is_nobody() {
-        let subject = |client_id| claimed(client_id).map(|user| (user.subject.role, user.subject.id));
-        assert_eq!(subject("edge-e1"), Ok((Role::Edge, "e1".into())));
-        assert_eq!(subject("center-c1"), Ok((Role::Center, "c1".into())));
-        assert_eq!(subject("mosqsub|12"), Ok((Role::Operator, "mosqsub|12".into())));
-        assert!(subject("edge-E1").is_err());
-        assert!(subject("center-").is_err());
+        let subject = |client_id| claimed(client_id).map(|user| user.subject);
+        for (client_id, role, fleet, id) in [
+            ("edge-e1", Role::Edge, Some("fleet"), "e1"),
+            ("center-c1@north", Role::Center, Some("north"), "c1"),
+            ("mosqsub|12", Role::Operator, None, "mosqsub|12"),
+        ] {
+            let fleet = fleet.map(|fleet| fleet.parse().unwrap());
+            assert_eq!(subject(client_id), Ok(Subject { reader: Reader { role, fleet }, id: id.into() }));
+        }
+        for nobody in ["edge-E1", "center-", "edge-e1@", "edge-e1@North", "edge-@north", "edge-e1@fleet"] {
+            assert!(subject(nobody).is_err(), "{nobody}");
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Who may write and read what. The tree is split by writer, so the rules are one line each.
+//! Who may write and read what. A fleet's tree is split by writer, so the rules are one line each.
 //!
 //! | role | writes | reads |
 //! |---|---|---|
@@ -8,12 +8,13 @@
 //! | dashboard | nothing | reports: what is flat and made for people, and `$SYS` |
 //! | maker | `maker/<id>/advisory` | below its own `maker/<id>/` |
 //!
-//! Whatever is written is a topic of the protocol; nobody writes outside of it. The filter of an edge or a maker must
-//! lie in what it may read. A person's filter may be wider (`#`): what may not be read is left out of the deliveries.
+//! Everyone is of one fleet, and another fleet's topics do not exist for it. Whatever is written is a topic of the
+//! protocol; nobody writes outside of it. The filter of an edge or a maker must lie in what it may read. A person's
+//! filter may be wider (`#`): what may not be read is left out of the deliveries, and so is what is another fleet's.
 
 use clap::ValueEnum;
-use flotilla_schemas::Topic;
-use flotilla_schemas::topic::Writer;
+use flotilla_schemas::topic::{Tree, Writer};
+use flotilla_schemas::{EdgeId, FleetId, IdError};
 
 /// What a user is to the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -45,7 +46,7 @@ impl Role {
         }
     }
 
-    /// Whether a message that matches a filter which was granted may reach a client of this role.
+    /// Whether a message of a client's fleet that matches a filter which was granted may reach it in this role.
     pub(crate) fn may_receive(self, topic: &str) -> bool {
         let Reads { of, except } = reads(self);
         match self {
@@ -60,10 +61,40 @@ impl Role {
     }
 }
 
+/// What decides about what a client reads, its own id apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reader {
+    pub role: Role,
+    /// The client's fleet; none is every fleet, for people at a broker where nobody proves who it is.
+    pub fleet: Option<FleetId>,
+}
+
+#[cfg(test)]
+impl From<Role> for Reader {
+    fn from(role: Role) -> Self {
+        Self { role, fleet: Some(FleetId::default()) }
+    }
+}
+
+impl Reader {
+    /// Whether what is said in a fleet's tree, or in none, concerns this one.
+    pub(crate) fn sees(&self, fleet: Option<&str>) -> bool {
+        match (&self.fleet, fleet) {
+            (Some(own), Some(fleet)) => own.as_str() == fleet,
+            _ => true,
+        }
+    }
+
+    /// Whether a message that matches a filter which was granted may reach this one.
+    pub(crate) fn may_receive(&self, topic: &str) -> bool {
+        self.sees(Tree::fleet_in(topic)) && self.role.may_receive(topic)
+    }
+}
+
 /// Someone with a role; `id` is the edge's, center's or maker's, or the person's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
-    pub role: Role,
+    pub reader: Reader,
     pub id: String,
 }
 
@@ -73,23 +104,23 @@ struct Reads {
     except: &'static [&'static str],
 }
 
-const CHUNKS: &[&str] = &["fleet/v1/blob/#", "fleet/v1/edge/+/blob/#"];
+const CHUNKS: &[&str] = &["+/v1/blob/#", "+/v1/edge/+/blob/#"];
 
 const REPORTS: &[&str] = &[
-    "fleet/v1/edge/+/avail",
-    "fleet/v1/edge/+/status",
-    "fleet/v1/edge/+/inventory",
-    "fleet/v1/edge/+/app/+",
-    "fleet/v1/edge/+/event/+",
-    "fleet/v1/edge/+/fault/+/+",
-    "fleet/v1/edge/+/notice",
-    "fleet/v1/center/+/+",
-    "fleet/v1/app/+",
-    "fleet/v1/script/+",
-    "fleet/v1/rollout/+",
-    "fleet/v1/gate/+",
-    "fleet/v1/advisory/+",
-    "fleet/v1/distribution/+/+",
+    "+/v1/edge/+/avail",
+    "+/v1/edge/+/status",
+    "+/v1/edge/+/inventory",
+    "+/v1/edge/+/app/+",
+    "+/v1/edge/+/event/+",
+    "+/v1/edge/+/fault/+/+",
+    "+/v1/edge/+/notice",
+    "+/v1/center/+/+",
+    "+/v1/app/+",
+    "+/v1/script/+",
+    "+/v1/rollout/+",
+    "+/v1/gate/+",
+    "+/v1/advisory/+",
+    "+/v1/distribution/+/+",
     "$SYS/#",
 ];
 
@@ -97,26 +128,29 @@ fn reads(role: Role) -> Reads {
     let everything = &["#", "$SYS/#"];
     match role {
         Role::Edge => Reads {
-            of: &[
-                "fleet/v1/to/%i/#",
-                "fleet/v1/edge/%i/#",
-                "fleet/v1/catalog/#",
-                "fleet/v1/blob/#",
-                "fleet/v1/gate/#",
-            ],
+            of: &["+/v1/to/%i/#", "+/v1/edge/%i/#", "+/v1/catalog/#", "+/v1/blob/#", "+/v1/gate/#"],
             except: &[],
         },
         Role::Center => Reads { of: everything, except: &[] },
         Role::Operator => Reads { of: everything, except: CHUNKS },
         Role::Dashboard => Reads { of: REPORTS, except: &[] },
-        Role::Maker => Reads { of: &["fleet/v1/maker/%i/#"], except: &[] },
+        Role::Maker => Reads { of: &["+/v1/maker/%i/#"], except: &[] },
     }
 }
 
 impl Subject {
+    /// Who has this name in a role: an id, with its fleet's unless that has the default name ([`FleetId::qualify`]).
+    pub(crate) fn named(role: Role, name: &str) -> Result<Self, IdError> {
+        let (id, fleet) = FleetId::split(name)?;
+        Ok(Self { reader: Reader { role, fleet: Some(fleet) }, id: EdgeId::new(id)?.into() })
+    }
+
     pub(crate) fn may_publish(&self, topic: &str) -> bool {
-        let Ok(topic) = topic.parse::<Topic>() else { return false };
-        match (self.role, topic.writer()) {
+        let Ok((tree, topic)) = Tree::locate(topic) else { return false };
+        if self.reader.fleet.as_ref() != Some(tree.fleet()) {
+            return false;
+        }
+        match (self.reader.role, topic.writer()) {
             (Role::Edge, Writer::Edge(writer)) => writer.as_str() == self.id,
             (Role::Center, Writer::Center(writer)) => writer.as_str() == self.id,
             (Role::Center, Writer::Centers) => true,
@@ -126,8 +160,12 @@ impl Subject {
     }
 
     pub(crate) fn may_subscribe(&self, filter: &str) -> bool {
-        let Reads { of, except } = reads(self.role);
-        match self.role {
+        // A wildcard is every fleet: it is left to the deliveries.
+        if !self.reader.sees(Tree::fleet_in(filter).filter(|fleet| *fleet != "+")) {
+            return false;
+        }
+        let Reads { of, except } = reads(self.reader.role);
+        match self.reader.role {
             Role::Center => true,
             Role::Edge | Role::Maker => of.iter().any(|allowed| covers(allowed, &self.id, filter)),
             Role::Operator | Role::Dashboard => {
@@ -211,7 +249,26 @@ mod tests {
                 Some((head, "")) => format!("{head}/{last}").replace('+', "x"),
                 _ => report.replace('+', "x"),
             });
-            assert!(topic.iter().any(|topic| topic.parse::<Topic>().is_ok()), "{report}: {topic:?}");
+            assert!(topic.iter().any(|topic| Tree::locate(topic).is_ok()), "{report}: {topic:?}");
         }
+    }
+
+    #[test]
+    fn another_fleets_topics_are_neither_written_nor_asked_for_nor_delivered() {
+        let names =
+            [(Role::Edge, "e1"), (Role::Center, "c1"), (Role::Operator, "anna"), (Role::Dashboard, "wall")];
+        for (role, id) in names {
+            let subject = Subject::named(role, &format!("{id}@north")).unwrap();
+            for below in ["edge/e1/status", "edge/e1/want", "center/c1/avail", "to/e1/desired", "catalog/a"] {
+                let [own, other] = ["north", "fleet"].map(|fleet| format!("{fleet}/v1/{below}"));
+                assert!(!subject.may_publish(&other) && !subject.may_subscribe(&other), "{id} {other}");
+                assert!(!subject.reader.may_receive(&other), "{id} {other}");
+                assert!(role != Role::Center || subject.reader.may_receive(&own), "{id} {own}");
+            }
+            assert!(!subject.may_subscribe("fleet/v1/#"));
+        }
+        let anna = Subject::named(Role::Operator, "anna@north").unwrap();
+        assert!(["#", "+/v1/#", "north/v1/#", "x/y"].iter().all(|filter| anna.may_subscribe(filter)));
+        assert!(anna.reader.may_receive("north/v1/to/e1/desired") && anna.reader.may_receive("$SYS/x"));
     }
 }

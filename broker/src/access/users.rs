@@ -1,7 +1,8 @@
 //! The users of a broker and what each proves itself by; the access file in memory.
 //!
-//! A user's name is its role and its id, `edge-e1` or `operator-anna`, so no two roles can have a name in common, and
-//! an agent's client id is its user name, too. Each has one credential. Only its digest is kept.
+//! A user's name is its role and its id, `edge-e1` or `operator-anna`, with its fleet's behind it unless that has the
+//! default name, `edge-e1@north`. So no two roles and no two fleets can have a name in common, and an agent's client id
+//! is its user name, too. Each has one credential. Only its digest is kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) struct Users {
     by_certificate: HashMap<String, Arc<User>>,
 }
 
-/// The users of an access file, in the order in which it is written.
+/// The users of an access file by role and by name in it, `e1` or `e1@north`, in the order in which it is written.
 pub(crate) type Entries = BTreeMap<(Role, String), Credential>;
 
 impl Users {
@@ -45,7 +46,8 @@ impl Users {
         let mut users = Self::default();
         for ((role, id), credential) in entries {
             let name = user_name(*role, id);
-            let subject = Subject { role: *role, id: id.clone() };
+            // Reading the file has refused all other names.
+            let Ok(subject) = Subject::named(*role, id) else { continue };
             let user =
                 Arc::new(User { name: name.as_str().into(), subject, credential: Some(credential.clone()) });
             if let Credential::Certificate(certificate) = credential {
@@ -75,7 +77,7 @@ impl Users {
     }
 }
 
-/// The name by which a user connects.
+/// The name by which a user connects, from its id or, outside of the fleet of the default name, `ID@FLEET`.
 pub fn user_name(role: Role, id: &str) -> String {
     format!("{}-{id}", role.as_str())
 }

@@ -4,16 +4,19 @@
 
 use std::collections::HashMap;
 
-use flotilla_schemas::Topic;
-use flotilla_schemas::topic::Writer;
+use flotilla_schemas::FleetId;
+use flotilla_schemas::topic::{Tree, Writer};
 
 use crate::limits::Limits;
 use crate::message::Message;
 
+/// Who has a share: a writer of a fleet.
+type Sharer = (FleetId, Writer);
+
 #[derive(Debug, Default)]
 pub(super) struct Room {
     all: Used,
-    writers: HashMap<Writer, Used>,
+    writers: HashMap<Sharer, Used>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +74,10 @@ impl Used {
 }
 
 /// Who has a share that a message counts against: whose topic it is alone.
-fn sharer(message: &Message) -> Option<Writer> {
-    let writer = message.topic().parse::<Topic>().ok()?.writer();
-    (writer != Writer::Centers).then_some(writer)
+fn sharer(message: &Message) -> Option<Sharer> {
+    let (tree, topic) = Tree::locate(message.topic()).ok()?;
+    let writer = topic.writer();
+    (writer != Writer::Centers).then(|| (tree.fleet().clone(), writer))
 }
 
 #[cfg(test)]

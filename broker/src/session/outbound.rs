@@ -59,7 +59,7 @@ impl Session {
             }
             backlog.after = Some(message.topic().to_owned());
             let own = backlog.options.no_local && message.publisher() == self.kept.inbox.serial;
-            if own || !self.kept.inbox.role.may_receive(message.topic()) {
+            if own || !self.kept.inbox.reader.may_receive(message.topic()) {
                 continue;
             }
             let qos = min_qos(backlog.options.qos, message.qos());

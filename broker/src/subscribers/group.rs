@@ -1,5 +1,5 @@
-//! A shared subscription: each message goes to one of those who joined. Each role has groups of its own, so nobody
-//! takes away what others may read.
+//! A shared subscription: each message goes to one of those who joined. Each role of each fleet has groups of its
+//! own, so nobody takes away what others may read.
 //!
 //! They take turns. Who has more than [`AHEAD`] messages before it, waiting or not acknowledged, is passed over while
 //! another has less, so a member that is stuck holds nothing up. Who is not connected gets something only if nobody is,
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Options, Subscriber, delivery};
-use crate::access::Role;
+use crate::access::Reader;
 use crate::message::Message;
 
 /// Messages that wait for a member, or for its acknowledgement, before others are preferred.
@@ -18,7 +18,7 @@ pub(super) const AHEAD: usize = 16;
 #[derive(Debug)]
 pub(super) struct Group {
     name: Box<str>,
-    pub(super) role: Role,
+    pub(super) reader: Reader,
     /// The filter as it was subscribed to.
     path: Arc<str>,
     members: Vec<Subscriber>,
@@ -26,12 +26,12 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(name: &str, role: Role, path: &str) -> Self {
-        Self { name: name.into(), role, path: path.into(), members: Vec::new(), turn: AtomicUsize::new(0) }
+    pub(super) fn new(name: &str, reader: Reader, path: &str) -> Self {
+        Self { name: name.into(), reader, path: path.into(), members: Vec::new(), turn: AtomicUsize::new(0) }
     }
 
-    pub(super) fn is(&self, name: &str, role: Role) -> bool {
-        *self.name == *name && self.role == role
+    pub(super) fn is(&self, name: &str, reader: &Reader) -> bool {
+        *self.name == *name && self.reader == *reader
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rumqttd::protocol::QoS;
 
-use crate::access::Role;
+use crate::access::{Reader, Role};
 use crate::inbox::{Delivery, Inbox, waiting};
 use crate::lock::lock;
 use crate::message::Message;
@@ -95,7 +95,7 @@ impl Subscribers {
         let readers = Readers::of(message);
         let gets = |subscriber: &&Subscriber| {
             let own = subscriber.options.no_local && message.publisher() == subscriber.inbox.serial;
-            subscriber.since <= *number && !own && readers.include(subscriber.inbox.role)
+            subscriber.since <= *number && !own && readers.include(&subscriber.inbox.reader)
         };
         let mut found: Vec<&Subscriber> =
             spots.iter().flat_map(|spot| &spot.subscribers).filter(gets).collect();
@@ -107,7 +107,7 @@ impl Subscribers {
             first.inbox.push_or_drop(delivery(message, of_one.iter().map(|subscriber| &subscriber.options)));
         }
         let groups = spots.iter().flat_map(|spot| &spot.groups);
-        for group in groups.filter(|group| readers.include(group.role)) {
+        for group in groups.filter(|group| readers.include(&group.reader)) {
             if !group.give(message, *number, None) {
                 self.meters.dropped(Dropped::NoMember).add(1);
             }
@@ -117,7 +117,7 @@ impl Subscribers {
     /// Gives what a member of a shared group leaves behind to another one; false if nobody takes it.
     pub(crate) fn pass_on(&self, left: &Delivery, leaving: &Inbox) -> bool {
         let tree = self.tree();
-        let group = left.share.as_deref().and_then(|path| group(&tree, path, leaving.role));
+        let group = left.share.as_deref().and_then(|path| group(&tree, path, &leaving.reader));
         group.is_some_and(|group| group.give(&left.message, u64::MAX, Some(leaving.serial)))
     }
 
@@ -126,14 +126,14 @@ impl Subscribers {
     }
 }
 
-/// The shared group of a role, if the filter is one's.
-fn group<'a>(tree: &'a Tree, filter: &str, role: Role) -> Option<&'a Group> {
+/// The shared group of a role in a fleet, if the filter is one's.
+fn group<'a>(tree: &'a Tree, filter: &str, reader: &Reader) -> Option<&'a Group> {
     let share = Share::of(filter)?;
-    tree.get(share.filter)?.groups.iter().find(|group| group.is(share.name, role))
+    tree.get(share.filter)?.groups.iter().find(|group| group.is(share.name, reader))
 }
 
 fn gather(tree: &Tree, filter: &str, come: &Inbox) {
-    if let Some(group) = group(tree, filter, come.role) {
+    if let Some(group) = group(tree, filter, &come.reader) {
         group.gather(come.serial);
     }
 }
@@ -141,17 +141,21 @@ fn gather(tree: &Tree, filter: &str, come: &Inbox) {
 /// Who may read a message, by role: found out when it is first asked, since the rules take longer than a delivery.
 struct Readers<'a> {
     topic: &'a str,
+    /// The fleet whose tree the topic is in.
+    fleet: Option<&'a str>,
     roles: [OnceCell<bool>; Role::ALL.len()],
 }
 
 impl<'a> Readers<'a> {
     fn of(message: &'a Message) -> Self {
-        Self { topic: message.topic(), roles: Default::default() }
+        let topic = message.topic();
+        Self { topic, fleet: flotilla_schemas::topic::Tree::fleet_in(topic), roles: Default::default() }
     }
 
-    fn include(&self, role: Role) -> bool {
-        let known = self.roles.get(role as usize);
-        known.is_some_and(|known| *known.get_or_init(|| role.may_receive(self.topic)))
+    fn include(&self, reader: &Reader) -> bool {
+        let known = self.roles.get(reader.role as usize);
+        let may = || known.is_some_and(|known| *known.get_or_init(|| reader.role.may_receive(self.topic)));
+        reader.sees(self.fleet) && may()
     }
 }
 
@@ -190,7 +194,7 @@ mod tests {
 
         /// The bounds of an inbox are checked against the meters of all.
         fn inbox(&self, serial: u64, bounds: Bounds) -> Arc<Inbox> {
-            let inbox = Inbox::new(serial, Role::Center, bounds, Arc::clone(&self.subscribers.meters));
+            let inbox = Inbox::new(serial, Role::Center.into(), bounds, Arc::clone(&self.subscribers.meters));
             inbox.attach();
             Arc::new(inbox)
         }
@@ -214,7 +218,7 @@ mod tests {
 
     fn inbox_of(role: Role, serial: u64) -> Arc<Inbox> {
         let bounds = Bounds { messages: 1_000, bytes: usize::MAX, all_bytes: usize::MAX };
-        let inbox = Inbox::new(serial, role, bounds, Arc::default());
+        let inbox = Inbox::new(serial, role.into(), bounds, Arc::default());
         inbox.attach();
         Arc::new(inbox)
     }

@@ -118,11 +118,11 @@ impl Spot {
 
     /// As [`Spot::join`], in the shared group of this name, made if it is missing.
     pub(super) fn join_group(&mut self, name: &str, path: &str, new: Subscriber) -> bool {
-        let role = new.inbox.role;
-        if !self.groups.iter().any(|group| group.is(name, role)) {
-            self.groups.push(Group::new(name, role, path));
+        let reader = new.inbox.reader.clone();
+        if !self.groups.iter().any(|group| group.is(name, &reader)) {
+            self.groups.push(Group::new(name, reader.clone(), path));
         }
-        let group = self.groups.iter_mut().find(|group| group.is(name, role));
+        let group = self.groups.iter_mut().find(|group| group.is(name, &reader));
         group.is_some_and(|group| join(group.members(), new))
     }
 
@@ -130,7 +130,7 @@ impl Spot {
     pub(super) fn leave_group(&mut self, name: &str, leaving: &Inbox) -> bool {
         let mut left = false;
         self.groups.retain_mut(|group| {
-            left |= group.is(name, leaving.role) && leave(group.members(), leaving.serial);
+            left |= group.is(name, &leaving.reader) && leave(group.members(), leaving.serial);
             !group.is_empty()
         });
         left
@@ -179,7 +179,7 @@ mod tests {
 
     fn subscriber(serial: u64) -> Subscriber {
         let bounds = Bounds { messages: 1, bytes: 1, all_bytes: 1 };
-        let inbox = Inbox::new(serial, Role::Center, bounds, Arc::default());
+        let inbox = Inbox::new(serial, Role::Center.into(), bounds, Arc::default());
         let options =
             Options { qos: QoS::AtMostOnce, no_local: false, retain_as_published: false, identifier: None };
         Subscriber { inbox: Arc::new(inbox), options, since: 0 }

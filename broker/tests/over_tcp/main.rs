@@ -13,6 +13,7 @@ mod bystander;
 mod client;
 mod connecting;
 mod delivering;
+mod fleets;
 mod hostile;
 mod lasting;
 mod libraries;

@@ -5,7 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use flotilla_broker::access::{AccessError, AccessFile, EditError, NewCredential, Role};
+use flotilla_broker::access::{AccessError, AccessFile, EditError, Listed, NewCredential, Role};
+use flotilla_schemas::FleetId;
 use serde::Serialize;
 
 use crate::output::{self, Cell, DIM, NAME, Table, styled};
@@ -21,8 +22,10 @@ pub enum AccessCommand {
     #[command(after_help = "Examples:\n  flotilla access add edge e1 e2 e3\n  \
                             flotilla access add edge e4 --certificate gateway-17.example\n  \
                             flotilla access add center c1\n  \
+                            flotilla access add edge e1 --fleet north\n  \
                             flotilla access add dashboard grafana --password-file grafana.password\n\n\
-                            A user connects as ROLE-ID, such as edge-e1, with its token as the password.\n\
+                            A user connects as ROLE-ID, such as edge-e1, with its token as the password;\n\
+                            outside of the fleet named fleet as ROLE-ID@FLEET, such as edge-e1@north.\n\
                             A running broker reads the file again on SIGHUP.")]
     Add(Add),
     /// Let users in no longer; a running broker closes their connections on SIGHUP
@@ -61,6 +64,9 @@ pub struct Add {
     /// Give who is there another token, password or certificate
     #[arg(long)]
     replace: bool,
+    /// Their fleet
+    #[arg(long, default_value_t)]
+    fleet: FleetId,
     #[command(flatten)]
     file: File,
 }
@@ -73,6 +79,9 @@ pub struct Remove {
     /// Their ids or names
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
+    /// Their fleet
+    #[arg(long, default_value_t)]
+    fleet: FleetId,
     #[command(flatten)]
     file: File,
 }
@@ -118,6 +127,7 @@ struct NewUser<'a> {
 struct User<'a> {
     user: &'a str,
     role: &'a str,
+    fleet: &'a FleetId,
     id: &'a str,
     credential: &'a str,
 }
@@ -137,8 +147,9 @@ fn add(add: &Add) -> Result<(), CommandError> {
         (None, Some(name)) => NewCredential::Certificate(name.clone()),
         (None, None) => NewCredential::Token,
     };
-    let tokens = AccessFile::at(&add.file.path).add(add.role, &add.ids, &credential, add.replace)?;
-    for id in &add.ids {
+    let ids = qualified(&add.ids, &add.fleet);
+    let tokens = AccessFile::at(&add.file.path).add(add.role, &ids, &credential, add.replace)?;
+    for id in &ids {
         let user = flotilla_broker::access::user_name(add.role, id);
         let token = tokens.iter().find(|(name, _)| *name == user).map(|(_, token)| token.as_str());
         match add.file.json {
@@ -155,9 +166,15 @@ fn add(add: &Add) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Ids as a broker with several fleets knows them.
+fn qualified(ids: &[String], fleet: &FleetId) -> Vec<String> {
+    ids.iter().map(|id| fleet.qualify(id)).collect()
+}
+
 fn remove(remove: &Remove) -> Result<(), CommandError> {
-    AccessFile::at(&remove.file.path).remove(remove.role, &remove.ids)?;
-    for id in &remove.ids {
+    let ids = qualified(&remove.ids, &remove.fleet);
+    AccessFile::at(&remove.file.path).remove(remove.role, &ids)?;
+    for id in &ids {
         let user = flotilla_broker::access::user_name(remove.role, id);
         match remove.file.json {
             true => output::json(&NewUser { user: &user, token: None })?,
@@ -171,8 +188,8 @@ fn list(file: &File) -> Result<(), CommandError> {
     let users = AccessFile::at(&file.path).list()?;
     if file.json {
         return Ok(users.iter().try_for_each(|user| {
-            let (role, id, credential) = (user.role.as_str(), &user.id, &user.credential);
-            output::json(&User { user: &user.user, role, id, credential })
+            let Listed { role, user, fleet, id, credential } = user;
+            output::json(&User { user, role: role.as_str(), fleet, id, credential })
         })?);
     }
     let mut table = Table::new(["USER", "ROLE", "BY"]);

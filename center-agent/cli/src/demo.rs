@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::client::{API_ENV, TOKEN_FILE_ENV};
 use crate::output::{self, BOLD, DIM, GOOD, styled};
 use play::Play;
-use stage::Stage;
+use stage::{FLEET, Stage};
 use story::Summary;
 
 /// How long the story may take with `--once`; ending it all takes a moment more.
@@ -42,7 +42,7 @@ pub struct Demo {
     /// How many edges there are; the story needs two
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(2..=9))]
     pub edges: u8,
-    /// An MQTT 5 broker to use instead of an own one; the demo wants it to itself
+    /// An MQTT 5 broker to use instead of an own one; other fleets may use it, too
     #[arg(long, value_name = "URL")]
     pub broker: Option<BrokerUrl>,
     /// Whom to trust with mqtts://: the authority of the broker's certificate, in PEM
@@ -109,7 +109,7 @@ pub fn run(demo: &Demo) -> Result<(), DemoError> {
         stage.end().await;
         if demo.broker.is_some() {
             // The next demo sweeps too.
-            let _ = sweep::sweep(&stage.broker).await;
+            let _ = sweep::sweep(&stage.broker, &stage.fleet).await;
         }
         let has_failed = matches!(played, Err(DemoError::Step { .. }));
         if let Some(dir) = stage.close(demo.keep || has_failed) {
@@ -136,7 +136,7 @@ async fn stop_signal() -> io::Result<()> {
 
 async fn play_on(demo: &Demo, stage: &mut Stage) -> Result<End, DemoError> {
     if demo.broker.is_some() {
-        sweep::sweep(&stage.broker).await?;
+        sweep::sweep(&stage.broker, &stage.fleet).await?;
     }
     output::line(styled(DIM, format!("everything is in {}", stage.dir.display())))?;
     let mut play = Play::new(stage, demo.once.then_some(ONCE_TIMEOUT));
@@ -178,7 +178,7 @@ fn invite(stage: &Stage) -> io::Result<()> {
          flotilla edge restart-app e2 aircon-north    # it traps again: now a person is told\n  \
          flotilla service start air-conditioner --on e2 --every 2s --events aircon-small    # the same script, the other app\n  \
          flotilla countermeasures show\n  \
-         mosquitto_sub -h {host} -p {port} -v -t 'fleet/v1/edge/+/fault/#'\n\
+         mosquitto_sub -h {host} -p {port} -v -t '{FLEET}/v1/edge/+/fault/#'\n\
          Ctrl-C here ends everything.\n",
         styled(BOLD, "It keeps running. In another terminal:"),
         stage.api,

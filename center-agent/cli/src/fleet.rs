@@ -30,7 +30,7 @@ pub struct Init {
     /// Where the files go; made if it is not there
     pub dir: PathBuf,
     /// The fleet's name
-    #[arg(long, default_value = "fleet")]
+    #[arg(long, default_value_t)]
     pub name: FleetId,
     /// The centers, separated by commas
     #[arg(long, value_name = "CENTERS", value_delimiter = ',', default_value = "c1")]

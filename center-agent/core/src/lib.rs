@@ -57,10 +57,10 @@ pub use row::{Row, Write};
 pub use service::{Reason, ServiceError, ServiceStart, ServiceStop};
 pub use step::{Effect, Held, Input, Note, Step};
 
-use flotilla_schemas::topic::{PREFIX, filters_edges};
+use flotilla_schemas::topic::filters_edges;
 
 /// What a center subscribes to: all that edges write, and what centers had the broker retain.
 pub fn filters() -> Vec<String> {
     let centers = ["to/+/desired", "intent/+/+", "catalog/targets"];
-    filters_edges().into_iter().chain(centers.iter().map(|rest| format!("{PREFIX}/{rest}"))).collect()
+    filters_edges().into_iter().chain(centers.map(str::to_owned)).collect()
 }

@@ -118,25 +118,25 @@ impl Message<'_> {
                 Ok(Said::App(row))
             }
             EdgeTopic::Inventory => {
-                let inventory: Inventory = self.signed(edge, registry)?;
+                let inventory: Inventory = self.signed(edge, fleet, registry)?;
                 same("edge", &inventory.meta.edge, edge)?;
                 Ok(Said::Inventory(inventory))
             }
             EdgeTopic::Journal(lane) => {
-                let batch: Batch = self.signed(edge, registry)?;
+                let batch: Batch = self.signed(edge, fleet, registry)?;
                 same("edge", &batch.edge, edge)?;
                 same("lane", &batch.lane.number(), lane)?;
                 dense(&batch)?;
                 Ok(Said::Batch(batch))
             }
             EdgeTopic::Want => {
-                let want: Want = self.signed(edge, registry)?;
+                let want: Want = self.signed(edge, fleet, registry)?;
                 same("edge", &want.edge, edge)?;
                 at_most("chunks", want.chunks.len(), WANT_CHUNKS_MAX)?;
                 Ok(Said::Want(want))
             }
             EdgeTopic::Reply(_) => {
-                let reply: Reply = self.signed(edge, registry)?;
+                let reply: Reply = self.signed(edge, fleet, registry)?;
                 same("edge", &reply.edge, edge)?;
                 Ok(Said::Reply(reply))
             }
@@ -149,7 +149,7 @@ impl Message<'_> {
         same("edge", &status.meta.edge, edge)?;
         same("fleet", &status.fleet, &fleet.fleet)?;
         let sig = self.sig.ok_or(SignError::Unsigned)?;
-        status.key.verify(&self.topic.to_string(), self.payload, sig)?;
+        status.key.verify(&self.place(fleet), self.payload, sig)?;
         Ok(Said::Status(Box::new(status)))
     }
 
@@ -167,15 +167,25 @@ impl Message<'_> {
     }
 
     fn of_center<T: DeserializeOwned>(&self, fleet: &Fleet) -> Result<T, Disbelief> {
-        sign::verify(&fleet.center_keys(), &self.topic.to_string(), self.payload, self.sig)?;
+        sign::verify(&fleet.center_keys(), &self.place(fleet), self.payload, self.sig)?;
         self.parse()
     }
 
-    fn signed<T: DeserializeOwned>(&self, edge: &EdgeId, registry: &Registry) -> Result<T, Disbelief> {
+    fn signed<T: DeserializeOwned>(
+        &self,
+        edge: &EdgeId,
+        fleet: &Fleet,
+        registry: &Registry,
+    ) -> Result<T, Disbelief> {
         let known = registry.get(edge).ok_or_else(|| Disbelief::Stranger(edge.clone()))?;
         let sig = self.sig.ok_or(SignError::Unsigned)?;
-        known.key.verify(&self.topic.to_string(), self.payload, sig)?;
+        known.key.verify(&self.place(fleet), self.payload, sig)?;
         self.parse()
+    }
+
+    /// What the message must be signed for.
+    fn place(&self, fleet: &Fleet) -> String {
+        fleet.tree().text(self.topic)
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, Disbelief> {
@@ -237,7 +247,7 @@ mod tests {
     }
 
     fn read(topic: &str, text: &str, key: Option<&SecretKey>) -> Result<Said, Disbelief> {
-        let sig = key.map(|key| key.sign(topic, text.as_bytes()));
+        let sig = key.map(|key| key.sign(&fleet().tree().filter(topic), text.as_bytes()));
         let topic = topic.parse().unwrap();
         let message = Message { topic: &topic, payload: text.as_bytes(), sig: sig.as_ref() };
         message.read(&fleet(), &registry())
@@ -250,21 +260,21 @@ mod tests {
     #[test]
     fn an_edge_speaks_for_itself_alone() {
         let text = json(&batch("e1", 1, &[fault("f", 1, 1)]));
-        let topic = "fleet/v1/edge/e1/journal/0";
+        let topic = "edge/e1/journal/0";
         assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Ok(Said::Batch(_))));
         assert!(matches!(read(topic, &text, Some(&edge_key("e2"))), Err(Disbelief::Sign(_))));
         assert_eq!(read(topic, &text, None), Err(SignError::Unsigned.into()));
-        let stranger = read("fleet/v1/edge/e2/journal/0", &text, Some(&edge_key("e2")));
+        let stranger = read("edge/e2/journal/0", &text, Some(&edge_key("e2")));
         assert!(matches!(stranger, Err(Disbelief::Stranger(_))));
         let others = read(topic, &json(&batch("e2", 1, &[])), Some(&edge_key("e1")));
         assert!(matches!(others, Err(Disbelief::Rule(_))));
-        let other_lane = read("fleet/v1/edge/e1/journal/1", &text, Some(&edge_key("e1")));
+        let other_lane = read("edge/e1/journal/1", &text, Some(&edge_key("e1")));
         assert!(matches!(other_lane, Err(Disbelief::Rule(_))));
     }
 
     #[test]
     fn a_batch_is_dense() {
-        let read = |batch: &Batch| read("fleet/v1/edge/e1/journal/0", &json(batch), Some(&edge_key("e1")));
+        let read = |batch: &Batch| read("edge/e1/journal/0", &json(batch), Some(&edge_key("e1")));
         let good = batch("e1", 7, &[fault("f", 1, 1), fault("f", 1, 2)]);
         assert!(read(&good).is_ok());
         let mut gap = good.clone();
@@ -283,10 +293,10 @@ mod tests {
     #[test]
     fn a_status_is_signed_by_the_key_that_it_shows() {
         let text = json(&status("e1", 2));
-        let topic = "fleet/v1/edge/e1/status";
+        let topic = "edge/e1/status";
         assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Ok(Said::Status(_))));
         assert!(matches!(read(topic, &text, Some(&edge_key("e2"))), Err(Disbelief::Sign(_))));
-        let elsewhere = read("fleet/v1/edge/e2/status", &text, Some(&edge_key("e1")));
+        let elsewhere = read("edge/e2/status", &text, Some(&edge_key("e1")));
         assert!(matches!(elsewhere, Err(Disbelief::Rule(_))));
         let mut other = status("e1", 2);
         other.fleet = "other".parse().unwrap();
@@ -297,10 +307,10 @@ mod tests {
     fn only_a_center_decides_and_a_document_stands_in_its_place() {
         let mut documents = crate::document::Documents::new("c1".parse().unwrap(), 1);
         let document = documents.decide(Body::Countermeasures(Default::default()), 0);
-        let (text, topic) = (json(&document), "fleet/v1/intent/countermeasures/all");
+        let (text, topic) = (json(&document), "intent/countermeasures/all");
         assert!(matches!(read(topic, &text, Some(&center_key())), Ok(Said::Document(_))));
         assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Err(Disbelief::Sign(_))));
-        let elsewhere = read("fleet/v1/intent/service/all", &text, Some(&center_key()));
+        let elsewhere = read("intent/service/all", &text, Some(&center_key()));
         assert!(matches!(elsewhere, Err(Disbelief::Rule(_))));
     }
 
@@ -328,7 +338,7 @@ mod tests {
         for topic in
             ["edge/e1/status", "edge/e1/avail", "intent/service/s", "to/e1/desired", "catalog/targets"]
         {
-            assert_eq!(read(&format!("fleet/v1/{topic}"), "", None), Ok(Said::Nothing));
+            assert_eq!(read(topic, "", None), Ok(Said::Nothing));
         }
     }
 
@@ -337,7 +347,7 @@ mod tests {
         let key = edge_key("e1");
         for topic in ["status", "inventory", "app/a", "journal/0", "want", "reply/command", "avail"] {
             for text in ["{", "[]", "{}", "null", "\u{0}", &"[".repeat(10_000)] {
-                let said = read(&format!("fleet/v1/edge/e1/{topic}"), text, Some(&key));
+                let said = read(&format!("edge/e1/{topic}"), text, Some(&key));
                 assert!(said.is_err(), "{topic} {text:.10}");
             }
         }

@@ -289,9 +289,11 @@ impl Edge {
         let (key, id) = (key(id, 77), id.parse::<EdgeId>().unwrap());
         let (link, events) = Link::start(LinkConfig {
             broker: Entry::from(lab.broker_url()).open().unwrap(),
-            client_id: format!("edge-{id}"),
+            fleet: "lab".parse().unwrap(),
+            client: format!("edge-{id}"),
             will: None,
-            filters: vec![filter_to(&id), "fleet/v1/catalog/#".into(), "fleet/v1/blob/#".into()],
+            filters: vec![filter_to(&id), "catalog/#".into(), "blob/#".into()],
+            foreign: Vec::new(),
             signer: Some(key.clone()),
         });
         let mut edge = Self { id, key, link, events };
@@ -331,7 +333,7 @@ impl Edge {
     }
 
     pub fn says_plain(&self, rest: &str, text: &str) {
-        let topic = format!("fleet/v1/edge/{}/{rest}", self.id).parse().unwrap();
+        let topic = format!("edge/{}/{rest}", self.id).parse().unwrap();
         self.link.publish(&topic, text.as_bytes().to_vec(), Delivery::State).unwrap();
     }
 

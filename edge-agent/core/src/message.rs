@@ -63,8 +63,8 @@ impl Core {
         payload: &[u8],
         sig: Option<&Signature>,
     ) -> Option<T> {
-        let verified =
-            verify(&self.centers, &topic.to_string(), payload, sig).map_err(|error| error.to_string());
+        let place = self.config.fleet.tree().text(topic);
+        let verified = verify(&self.centers, &place, payload, sig).map_err(|error| error.to_string());
         match verified.and_then(|()| serde_json::from_slice(payload).map_err(|error| error.to_string())) {
             Ok(message) => Some(message),
             Err(error) => {

@@ -1,7 +1,7 @@
 //! What a driver is: the one thing that knows how its device is spoken to.
 
 use flotilla_sandbox::Reply;
-use flotilla_schemas::{EdgeId, Value};
+use flotilla_schemas::{EdgeId, FleetId, Value};
 
 /// Drives one device. Time-out, cache, access, type and range are not its business; a request that is given up is a
 /// future that is dropped, after which the next one must work.
@@ -11,7 +11,7 @@ use flotilla_schemas::{EdgeId, Value};
 /// [`Range`](flotilla_sandbox::HostError::Range) when the device has no such address or value.
 pub trait Driver: Send + Sync + 'static {
     /// The edge begins to use the device. A driver that speaks when it is asked has nothing to do yet.
-    fn start(&self, _edge: &EdgeId) {}
+    fn start(&self, _fleet: &FleetId, _edge: &EdgeId) {}
 
     /// What a point answers.
     fn read<'a>(&'a self, point: &'a str) -> Reply<'a, Value>;

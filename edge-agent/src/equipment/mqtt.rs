@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_link::{Broker, BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
 use flotilla_sandbox::{Access, HostError, Keys, PointSection, Reply, Section};
-use flotilla_schemas::{EdgeId, Value};
+use flotilla_schemas::{EdgeId, FleetId, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -130,13 +130,15 @@ fn topic(keys: &mut Keys, key: &str) -> Option<String> {
 }
 
 impl Driver for Device {
-    fn start(&self, edge: &EdgeId) {
-        let filters: Vec<String> = self.points.values().map(|topics| topics.state.clone()).collect();
+    fn start(&self, fleet: &FleetId, edge: &EdgeId) {
+        let foreign: Vec<String> = self.points.values().map(|topics| topics.state.clone()).collect();
         let (link, events) = Link::start(LinkConfig {
             broker: self.broker.clone(),
-            client_id: format!("equipment-{edge}-{}", self.name),
+            fleet: fleet.clone(),
+            client: format!("equipment-{edge}-{}", self.name),
             will: None,
-            filters,
+            filters: Vec::new(),
+            foreign,
             signer: None,
         });
         let task = tokio::spawn(listen(events, self.points.clone(), self.heard.clone()));

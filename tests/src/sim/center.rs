@@ -11,7 +11,7 @@ use flotilla_schemas::time::Now;
 use flotilla_schemas::{Digest, EdgeId, EpochId, Json, Topic};
 
 use crate::sim::broker::Broker;
-use crate::sim::samples::{fleet, key};
+use crate::sim::samples::{fleet, key, place};
 
 /// Where a record stands in a store.
 pub type At = (EdgeId, EpochId, Lane, u64);
@@ -98,7 +98,7 @@ impl Center {
         match effect {
             Effect::Publish { topic, payload, retain } => {
                 let signed = topic.is_signed() && !payload.is_empty();
-                let sig = signed.then(|| key("c1").sign(&topic.to_string(), &payload));
+                let sig = signed.then(|| key("c1").sign(&place(&topic), &payload));
                 broker.publish(&topic, payload, sig, retain);
             }
             Effect::SendChunks(chunks) => {

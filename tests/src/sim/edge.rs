@@ -8,12 +8,12 @@ use flotilla_schemas::fault::kind;
 use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Body, Lane, Record};
 use flotilla_schemas::report::Profile;
 use flotilla_schemas::time::Now;
-use flotilla_schemas::topic::{EdgeTopic, PREFIX, filter_catalog, filter_to};
+use flotilla_schemas::topic::{EdgeTopic, filter_catalog, filter_to};
 use flotilla_schemas::{AppId, Artifact, Digest, EdgeId, EpochId, Json, PointId, Topic};
 
 use crate::sim::app::Model;
 use crate::sim::broker::Broker;
-use crate::sim::samples::{RUNTIME, fleet, key};
+use crate::sim::samples::{RUNTIME, fleet, key, place};
 
 /// What a power cut leaves.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl Edge {
 
     pub fn connect(&mut self, broker: &mut Broker, now: Now) {
         self.connected = true;
-        let faults = format!("{PREFIX}/edge/{}/fault/#", self.id);
+        let faults = format!("edge/{}/fault/#", self.id);
         for filter in [filter_to(&self.id), filter_catalog(), faults] {
             broker.subscribe(&self.client(), &filter);
         }
@@ -225,7 +225,7 @@ impl Edge {
             return;
         }
         let signed = topic.is_signed() && !payload.is_empty();
-        let sig = signed.then(|| key(self.id.as_str()).sign(&topic.to_string(), &payload));
+        let sig = signed.then(|| key(self.id.as_str()).sign(&place(topic), &payload));
         broker.publish(topic, payload, sig, retain);
     }
 

@@ -10,5 +10,5 @@ mod world;
 
 pub use app::{Behaviour, Model};
 pub use broker::Weather;
-pub use samples::Samples;
+pub use samples::{Samples, place};
 pub use world::World;

@@ -7,7 +7,7 @@ use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::SecretKey;
-use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Signed};
+use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Signed, Topic};
 
 /// The runtime that simulated edges have.
 pub const RUNTIME: &str = "simulated";
@@ -22,6 +22,11 @@ pub struct Samples {
 pub fn key(id: &str) -> SecretKey {
     let seed = *Digest::of(id.as_bytes()).bytes();
     SecretKey::from_seed(id.parse().unwrap(), seed)
+}
+
+/// What a message is signed for.
+pub fn place(topic: &Topic) -> String {
+    fleet().tree().text(topic)
 }
 
 pub fn fleet() -> Fleet {

@@ -11,7 +11,7 @@ use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::{Closed, Fault};
 use flotilla_schemas::journal::{Batch, Body, Record};
 use flotilla_schemas::report::{AppRow, AppState, EventReport};
-use flotilla_schemas::topic::{EdgeTopic, PREFIX, Topic};
+use flotilla_schemas::topic::{EdgeTopic, Topic};
 use flotilla_schemas::{AppId, CenterId, EdgeId, EpochId, FaultId};
 use serde::de::DeserializeOwned;
 
@@ -21,7 +21,7 @@ use crate::record;
 
 /// What the demo listens to.
 pub fn filters() -> Vec<String> {
-    ["avail", "app/+", "event/+", "journal/0"].map(|rest| format!("{PREFIX}/edge/+/{rest}")).into()
+    ["avail", "app/+", "event/+", "journal/0"].map(|rest| format!("edge/+/{rest}")).into()
 }
 
 /// What is known.

@@ -74,9 +74,11 @@ impl<'a> Play<'a> {
     pub fn listen(&mut self) {
         self.link = Some(Link::start(LinkConfig {
             broker: self.stage.broker.clone(),
-            client_id: format!("demo-{}", std::process::id()),
+            fleet: self.stage.fleet.clone(),
+            client: format!("demo-{}", std::process::id()),
             will: None,
             filters: facts::filters(),
+            foreign: Vec::new(),
             signer: None,
         }));
     }

@@ -8,13 +8,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use flotilla_link::{Broker, BrokerUrl, Entry};
-use flotilla_schemas::EdgeId;
+use flotilla_schemas::{EdgeId, FleetId};
 use tempfile::TempDir;
 
 use super::process::Process;
 use super::{DemoError, samples};
 
-/// The fleet's name, by which a later demo knows what an earlier one left on a broker.
+/// The fleet's name: a fleet that uses the same broker has another one.
 pub const FLEET: &str = "demo";
 
 /// The center's id.
@@ -28,6 +28,8 @@ const SMALL: &str = "e4";
 pub struct Stage {
     /// The folder with all files.
     pub dir: PathBuf,
+    /// The fleet.
+    pub fleet: FleetId,
     /// The broker.
     pub broker: Broker,
     /// The center's HTTP API, `http://127.0.0.1:PORT`.
@@ -54,10 +56,10 @@ impl Stage {
         };
         let api = format!("http://127.0.0.1:{}", free_port()?);
         let edges = (1..=edges).filter_map(|n| EdgeId::new(format!("e{n}")).ok()).collect();
-        let broker = entry.open()?;
+        let (fleet, broker) = (FLEET.parse()?, entry.open()?);
         // The parts run in a folder of their own.
         let ca = entry.ca.map(std::path::absolute).transpose().map_err(failed)?;
-        Ok(Self { dir, broker, api, edges, ca, temp, processes: Vec::new() })
+        Ok(Self { dir, fleet, broker, api, edges, ca, temp, processes: Vec::new() })
     }
 
     /// Where the center's token will be.

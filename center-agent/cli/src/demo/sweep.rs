@@ -1,17 +1,17 @@
-//! A broker that is not ours: whether it may be used, and leaving nothing behind on it.
+//! A broker that is not ours: leaving nothing behind on it.
 //!
-//! What a broker retains would otherwise meet the next demo, whose edges have the same ids and other keys. Only what
-//! names the demo's own fleet is ever removed; a broker that serves another fleet is left alone.
+//! What a broker retains would otherwise meet the next demo, whose edges have the same ids and other keys. Only topics
+//! of the demo's own fleet are ever emptied; other fleets on the broker are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flotilla_link::{Broker, BrokerUrl, Delivery, Link, LinkConfig, LinkEvent};
-use flotilla_schemas::topic::{PREFIX, Topic, Writer};
-use serde::Deserialize;
+use flotilla_schemas::FleetId;
+use flotilla_schemas::topic::{Topic, Writer};
 use tokio::time::timeout;
 
-use super::stage::{CENTER, FLEET};
+use super::stage::CENTER;
 
 /// How long the broker may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,25 +30,13 @@ pub enum SweepError {
         /// Why.
         error: String,
     },
-    /// It is in use.
-    #[error("use the broker at {broker}: it serves the fleet {fleet:?}, and the demo wants one to itself")]
-    InUse {
-        /// The broker.
-        broker: BrokerUrl,
-        /// The fleet.
-        fleet: String,
-    },
 }
 
-/// Removes what an earlier demo left on the broker; refuses one that serves another fleet.
-pub async fn sweep(broker: &Broker) -> Result<(), SweepError> {
-    let retained = retained(broker).await?;
-    if let Some(fleet) = retained.values().flatten().find(|fleet| *fleet != FLEET) {
-        return Err(SweepError::InUse { broker: broker.url().clone(), fleet: fleet.clone() });
-    }
+/// Removes what an earlier demo left on the broker.
+pub async fn sweep(broker: &Broker, fleet: &FleetId) -> Result<(), SweepError> {
     // A broker with access rules lets each topic be emptied by its writer alone.
     let mut by_client: BTreeMap<String, BTreeSet<Topic>> = BTreeMap::new();
-    for topic in retained.into_keys() {
+    for topic in retained(broker, fleet).await? {
         let client = match topic.writer() {
             Writer::Edge(edge) | Writer::Local(edge) => format!("edge-{edge}"),
             Writer::Center(center) => format!("center-{center}"),
@@ -56,8 +44,8 @@ pub async fn sweep(broker: &Broker) -> Result<(), SweepError> {
         };
         by_client.entry(client).or_default().insert(topic);
     }
-    for (client_id, topics) in by_client {
-        let (link, events) = connect(broker, client_id, Vec::new()).await?;
+    for (client, topics) in by_client {
+        let (link, events) = connect(broker, fleet, client, Vec::new()).await?;
         for topic in topics {
             // A full queue leaves the rest to the next sweep.
             let _ = link.publish(&topic, Vec::new(), Delivery::State);
@@ -68,21 +56,16 @@ pub async fn sweep(broker: &Broker) -> Result<(), SweepError> {
     Ok(())
 }
 
-/// What the broker retains, with the fleet that each message names if it names one.
-async fn retained(broker: &Broker) -> Result<BTreeMap<Topic, Option<String>>, SweepError> {
-    #[derive(Deserialize)]
-    struct Named {
-        fleet: String,
-    }
-    let client_id = format!("demo-sweep-{}", std::process::id());
-    let (link, mut events) = connect(broker, client_id, vec![format!("{PREFIX}/#")]).await?;
-    let mut retained = BTreeMap::new();
+/// What the broker retains of the fleet.
+async fn retained(broker: &Broker, fleet: &FleetId) -> Result<BTreeSet<Topic>, SweepError> {
+    let client = format!("demo-sweep-{}", std::process::id());
+    let (link, mut events) = connect(broker, fleet, client, vec!["#".to_owned()]).await?;
+    let mut retained = BTreeSet::new();
     while let Ok(Some(event)) = timeout(QUIET, events.recv()).await {
         if let LinkEvent::Message(message) = event
             && message.retained
         {
-            let fleet = serde_json::from_slice::<Named>(&message.payload).ok().map(|named| named.fleet);
-            retained.insert(message.topic, fleet);
+            retained.insert(message.topic);
         }
     }
     link.stop().await;
@@ -94,11 +77,19 @@ type Events = tokio::sync::mpsc::Receiver<LinkEvent>;
 /// A link that the broker has taken.
 async fn connect(
     broker: &Broker,
-    client_id: String,
+    fleet: &FleetId,
+    client: String,
     filters: Vec<String>,
 ) -> Result<(Link, Events), SweepError> {
-    let config = LinkConfig { broker: broker.clone(), client_id, will: None, filters, signer: None };
-    let (link, mut events) = Link::start(config);
+    let (link, mut events) = Link::start(LinkConfig {
+        broker: broker.clone(),
+        fleet: fleet.clone(),
+        client,
+        will: None,
+        filters,
+        foreign: Vec::new(),
+        signer: None,
+    });
     let mut error = String::new();
     let connected = async {
         loop {

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn topic() -> Topic {
-        "fleet/v1/catalog/targets".parse().unwrap()
+        "catalog/targets".parse().unwrap()
     }
 
     fn take(retained: &mut Retained, mono_ms: u64) -> Vec<String> {

@@ -15,9 +15,9 @@ fn what_another_center_wants_of_an_edge_is_joined_unless_it_was_for_a_former_jou
     theirs.items = [(slot.clone(), item)].into();
     theirs.min_catalog = 900;
     let mut hear = |desired: &Desired| {
-        let topic: Topic = "fleet/v1/to/e1/desired".parse().unwrap();
+        let topic: Topic = "to/e1/desired".parse().unwrap();
         let payload = serde_json::to_vec(desired).unwrap();
-        let sig = Some(center_key().sign(&topic.to_string(), &payload));
+        let sig = Some(center_key().sign(&place(&topic), &payload));
         center.give(Input::Message { topic, payload, sig, retained: false });
         center.pass(PULSE_MS);
         center.desired("e1").unwrap()
@@ -117,7 +117,7 @@ fn what_a_stranger_retained_is_put_right() {
     let mut center = Center::operating();
     center.edge_shows(&status("e1", 1));
     center.publish_all();
-    let topic: Topic = "fleet/v1/catalog/targets".parse().unwrap();
+    let topic: Topic = "catalog/targets".parse().unwrap();
     let ours = center.broker[&topic].clone();
     for payload in [Vec::new(), b"nonsense".to_vec()] {
         center.broker.insert(topic.clone(), payload.clone());
@@ -140,9 +140,9 @@ fn nonsense_on_every_topic_changes_nothing_and_stops_nothing() {
     for topic in edges.chain(others.iter().map(|rest| (*rest).to_owned())) {
         for payload in ["", "{}", "nonsense", "{\"v\":1}"] {
             for signed in [false, true] {
-                let topic: Topic = format!("fleet/v1/{topic}").parse().unwrap();
+                let topic: Topic = topic.parse().unwrap();
                 let payload = payload.as_bytes().to_vec();
-                let sig = signed.then(|| center.signer(&topic).sign(&topic.to_string(), &payload));
+                let sig = signed.then(|| center.signer(&topic).sign(&place(&topic), &payload));
                 center.give(Input::Message { topic, payload, sig, retained: false });
             }
         }

@@ -10,7 +10,7 @@ fn nothing_is_issued_before_the_broker_was_heard() {
     center.pass(QUIET_MS - 1);
     assert!(center.broker.is_empty(), "{:?}", center.broker);
     center.pass(1);
-    assert_eq!(center.broker[&"fleet/v1/center/c1/avail".parse().unwrap()], b"online");
+    assert_eq!(center.broker[&"center/c1/avail".parse().unwrap()], b"online");
     assert!(center.ask(Request::PublishApp(app("a", "1.0.0", &[]))).is_ok());
 }
 
@@ -37,8 +37,7 @@ fn a_started_service_reaches_its_edge_with_the_catalog_that_it_needs() {
     center.publish_all();
     assert_eq!(center.desired("e1"), None, "nothing was decided for it");
     center.start(&["e1"]).unwrap();
-    let (desired, catalog) =
-        (center.desired("e1").unwrap(), center.retained::<Catalog>("fleet/v1/catalog/targets"));
+    let (desired, catalog) = (center.desired("e1").unwrap(), center.retained::<Catalog>("catalog/targets"));
     let catalog = catalog.unwrap();
     assert_eq!(desired.min_catalog, catalog.version);
     let Wanted::Service(service) = service(&desired) else { panic!("{desired:?}") };
@@ -95,7 +94,7 @@ fn a_command_is_answered_by_the_edge_or_by_time() {
     let request = || Request::Command("e1".parse().unwrap(), Order::RestartApp("a".parse().unwrap()));
     let effects = center.give(Input::Request { id: 5, request: request() });
     assert_eq!(reply(&effects), None);
-    let command: Command = sent(&effects, "fleet/v1/to/e1/command").remove(0);
+    let command: Command = sent(&effects, "to/e1/command").remove(0);
     let message = "restarted".to_owned();
     let answer = Reply { v: 1, edge: command.edge, id: command.id, done: true, message };
     let effects = center.edge_says("e1", "reply/command", &answer);

@@ -7,7 +7,7 @@ fn a_fault_is_answered_at_once_and_escalates() {
     let mut center = Center::operating();
     center.edge_shows(&status("e1", 1));
     center.set_list(&[Measure::Restart, Measure::Replace]).unwrap();
-    let to = "fleet/v1/to/e1/answer";
+    let to = "to/e1/answer";
     let first = batch("e1", 1, &[fault("f", 1, 1)]);
     let effects = center.edge_says("e1", "journal/0", &first);
     assert!(matches!(effects[0], Effect::Publish { .. }), "the answer goes before the disk");
@@ -29,7 +29,7 @@ fn what_is_on_disk_is_acknowledged_and_the_fault_table_follows() {
     center.edge_says("e1", "journal/0", &records);
     assert!(center.core.faults(None, None).is_empty(), "it is not on disk yet");
     let effects = center.give(Input::Appended { batch: records.clone(), held: held(&records) });
-    let acks: Vec<Ack> = sent(&effects, "fleet/v1/to/e1/ack");
+    let acks: Vec<Ack> = sent(&effects, "to/e1/ack");
     assert_eq!((acks[0].from, acks[0].upto, acks[0].fork), (1, 1, false));
     assert_eq!(center.core.faults(None, Some(true)).len(), 1);
     center.crash();
@@ -47,7 +47,7 @@ fn a_forked_journal_is_said_to_be_and_not_believed() {
     let records = batch("e1", 1, &[fault("f", 1, 1)]);
     let held = Held { from: 1, upto: 9, want: None, fork: true, stored: 0 };
     let effects = center.give(Input::Appended { batch: records, held });
-    let acks: Vec<Ack> = sent(&effects, "fleet/v1/to/e1/ack");
+    let acks: Vec<Ack> = sent(&effects, "to/e1/ack");
     assert!(acks[0].fork);
     assert!(center.core.faults(None, None).is_empty());
 }
@@ -60,7 +60,7 @@ fn faults_that_came_before_the_sweep_are_answered_after_it() {
     center.crash();
     center.give(Input::Connected);
     let records = batch("e1", 1, &[fault("f", 1, 1)]);
-    let to = "fleet/v1/to/e1/answer";
+    let to = "to/e1/answer";
     let early: Vec<FaultAnswer> = sent(&center.edge_says("e1", "journal/0", &records), to);
     assert!(early.is_empty());
     center.give(Input::Appended { held: held(&records), batch: records });

@@ -57,7 +57,7 @@ impl Center {
     fn connect(&mut self) {
         self.give(Input::Connected);
         for (topic, payload) in self.broker.clone() {
-            let sig = topic.is_signed().then(|| self.signer(&topic).sign(&topic.to_string(), &payload));
+            let sig = topic.is_signed().then(|| self.signer(&topic).sign(&place(&topic), &payload));
             self.give(Input::Message { topic, payload, sig, retained: true });
         }
         self.pass(QUIET_MS);
@@ -98,15 +98,14 @@ impl Center {
     }
 
     fn edge_says<T: Serialize>(&mut self, edge: &str, rest: &str, message: &T) -> Vec<Effect> {
-        let text = format!("fleet/v1/edge/{edge}/{rest}");
+        let topic = format!("edge/{edge}/{rest}").parse().unwrap();
         let payload = serde_json::to_vec(message).unwrap();
-        let sig = Some(edge_key(edge).sign(&text, &payload));
-        let topic = text.parse().unwrap();
+        let sig = Some(edge_key(edge).sign(&place(&topic), &payload));
         self.give(Input::Message { topic, payload, sig, retained: false })
     }
 
     fn edge_shows(&mut self, status: &Status) -> Vec<Effect> {
-        let topic: Topic = format!("fleet/v1/edge/{}/status", status.meta.edge).parse().unwrap();
+        let topic: Topic = format!("edge/{}/status", status.meta.edge).parse().unwrap();
         self.broker.insert(topic, serde_json::to_vec(status).unwrap());
         self.edge_says(status.meta.edge.as_str(), "status", status)
     }
@@ -148,8 +147,13 @@ impl Center {
     }
 
     fn desired(&self, edge: &str) -> Option<Desired> {
-        self.retained(&format!("fleet/v1/to/{edge}/desired"))
+        self.retained(&format!("to/{edge}/desired"))
     }
+}
+
+/// What a message is signed for.
+fn place(topic: &Topic) -> String {
+    fleet().tree().text(topic)
 }
 
 fn reply(effects: &[Effect]) -> Option<Result<Answer, Refusal>> {
