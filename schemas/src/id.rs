@@ -153,6 +153,14 @@ impl FleetId {
     }
 }
 
+impl EdgeId {
+    /// Which of 256 buckets the edge is in: the first byte of its id's SHA-256. Those who share out the work of a
+    /// fleet do so by buckets.
+    pub fn bucket(&self) -> u8 {
+        Digest::of(self.0.as_bytes()).first()
+    }
+}
+
 impl FaultId {
     /// The fault's id, from the digest of what makes it the only one.
     pub fn of(digest: &Digest) -> Self {

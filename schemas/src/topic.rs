@@ -29,7 +29,7 @@ pub const LANES: u8 = 3;
 /// ```
 /// use flotilla_schemas::topic::Topic;
 /// for text in [
-///     "edge/e1/journal/0", "edge/e1/fault/aircon/app.trap.unreachable", "to/e1/desired",
+///     "edge/e1/journal/0/8b", "edge/e1/fault/aircon/app.trap.unreachable", "to/e1/desired",
 ///     "catalog/targets", "blob/7f", "center/c1/avail", "peer/c1",
 ///     "intent/service/cooling", "maker/acme/advisory", "local/e1/service",
 ///     "distribution/aircon/e1",
@@ -85,7 +85,8 @@ pub enum EdgeTopic {
     Inventory,
     /// One app of the edge, flat, retained.
     App(AppId),
-    /// Numbered records of one lane.
+    /// Numbered records of one lane. The topic ends in the edge's bucket ([`EdgeId::bucket`]), so that whoever stores
+    /// journals can subscribe to some of them; it follows from the edge, and no other is a topic.
     Journal(u8),
     /// One event, flat, for dashboards; of an app, or of `system`.
     Event(AppId),
@@ -213,7 +214,7 @@ pub fn filter_catalog() -> String {
 /// The filters, below the tree, for all that all edges write, without their chunks. The status is first: it shows the
 /// key by which a center that knows no edge yet believes the rest of what a broker retained.
 pub fn filters_edges() -> Vec<String> {
-    ["status", "avail", "inventory", "app/+", "journal/+", "fault/+/+", "want", "request/+", "reply/+"]
+    ["status", "avail", "inventory", "app/+", "journal/+/+", "fault/+/+", "want", "request/+", "reply/+"]
         .iter()
         .map(|rest| format!("edge/+/{rest}"))
         .collect()
@@ -237,7 +238,16 @@ mod tests {
     #[test]
     fn a_lane_beyond_the_last_or_written_otherwise_is_no_topic() {
         for lane in ["3", "-1", "+1", "01"] {
-            assert!(format!("edge/e1/journal/{lane}").parse::<Topic>().is_err(), "{lane}");
+            assert!(format!("edge/e1/journal/{lane}/8b").parse::<Topic>().is_err(), "{lane}");
+        }
+    }
+
+    #[test]
+    fn a_journal_stands_in_its_edges_bucket_alone() {
+        let topic = Topic::Edge(EdgeId::new("e1").unwrap(), EdgeTopic::Journal(0));
+        assert_eq!("edge/e1/journal/0/8b".parse(), Ok(topic));
+        for other in ["/8c", "/8B", "/b", "/", "", "/8b/8b"] {
+            assert!(format!("edge/e1/journal/0{other}").parse::<Topic>().is_err(), "{other}");
         }
     }
 }

@@ -319,7 +319,7 @@ mod tests {
         }
         for (topic, expected) in [
             ("fleet/v1/blob/00", [0, 0, 2]),
-            ("fleet/v1/edge/e1/journal/0", [0, 2, 2]),
+            ("fleet/v1/edge/e1/journal/0/8b", [0, 2, 2]),
             ("fleet/v1/edge/e1/status", [2, 2, 2]),
         ] {
             lab.publish(topic);

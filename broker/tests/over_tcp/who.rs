@@ -23,13 +23,14 @@ const USERS: [(Role, &str); 5] = [
 ];
 
 /// Each kind of topic: who of the users above, by their first letters, may write it and who may read it.
-const TOPICS: [(&str, &str, &str); 46] = [
+const TOPICS: [(&str, &str, &str); 47] = [
     ("edge/e1/avail", "e", "ecod"),
     ("edge/e1/status", "e", "ecod"),
     ("edge/e1/inventory", "e", "ecod"),
     ("edge/e1/app/meter", "e", "ecod"),
-    ("edge/e1/journal/0", "e", "eco"),
-    ("edge/e1/journal/2", "e", "eco"),
+    ("edge/e1/journal/0/8b", "e", "eco"),
+    ("edge/e1/journal/2/8b", "e", "eco"),
+    ("edge/e1/journal/0/8c", "", "eco"),
     ("edge/e1/event/system", "e", "ecod"),
     ("edge/e1/fault/meter/app.trap.unreachable", "e", "ecod"),
     ("edge/e1/want", "e", "eco"),
@@ -40,7 +41,7 @@ const TOPICS: [(&str, &str, &str); 46] = [
     ("edge/e1/unknown", "", "eco"),
     ("edge/e2/avail", "", "cod"),
     ("edge/e2/status", "", "cod"),
-    ("edge/e2/journal/0", "", "co"),
+    ("edge/e2/journal/0/ac", "", "co"),
     ("edge/e2/fault/meter/app.trap.unreachable", "", "cod"),
     ("edge/e2/want", "", "co"),
     ("edge/e2/blob/00", "", "c"),
@@ -174,7 +175,7 @@ async fn who_joins_a_group_of_another_role_takes_nothing_from_it() {
     }
     let mut edge = guarded.client(V5, "edge-e1").await;
     for i in 0..20 {
-        edge.publish("fleet/v1/edge/e1/journal/0", &[i], false, &[]).await;
+        edge.publish("fleet/v1/edge/e1/journal/0/8b", &[i], false, &[]).await;
     }
     for i in 0..20 {
         assert_eq!(center.received().await.payload, [i]);

@@ -260,21 +260,21 @@ mod tests {
     #[test]
     fn an_edge_speaks_for_itself_alone() {
         let text = json(&batch("e1", 1, &[fault("f", 1, 1)]));
-        let topic = "edge/e1/journal/0";
+        let topic = "edge/e1/journal/0/8b";
         assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Ok(Said::Batch(_))));
         assert!(matches!(read(topic, &text, Some(&edge_key("e2"))), Err(Disbelief::Sign(_))));
         assert_eq!(read(topic, &text, None), Err(SignError::Unsigned.into()));
-        let stranger = read("edge/e2/journal/0", &text, Some(&edge_key("e2")));
+        let stranger = read("edge/e2/journal/0/ac", &text, Some(&edge_key("e2")));
         assert!(matches!(stranger, Err(Disbelief::Stranger(_))));
         let others = read(topic, &json(&batch("e2", 1, &[])), Some(&edge_key("e1")));
         assert!(matches!(others, Err(Disbelief::Rule(_))));
-        let other_lane = read("edge/e1/journal/1", &text, Some(&edge_key("e1")));
+        let other_lane = read("edge/e1/journal/1/8b", &text, Some(&edge_key("e1")));
         assert!(matches!(other_lane, Err(Disbelief::Rule(_))));
     }
 
     #[test]
     fn a_batch_is_dense() {
-        let read = |batch: &Batch| read("edge/e1/journal/0", &json(batch), Some(&edge_key("e1")));
+        let read = |batch: &Batch| read("edge/e1/journal/0/8b", &json(batch), Some(&edge_key("e1")));
         let good = batch("e1", 7, &[fault("f", 1, 1), fault("f", 1, 2)]);
         assert!(read(&good).is_ok());
         let mut gap = good.clone();
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn what_is_no_json_of_its_shape_is_refused_wherever_it_comes() {
         let key = edge_key("e1");
-        for topic in ["status", "inventory", "app/a", "journal/0", "want", "reply/command", "avail"] {
+        for topic in ["status", "inventory", "app/a", "journal/0/8b", "want", "reply/command", "avail"] {
             for text in ["{", "[]", "{}", "null", "\u{0}", &"[".repeat(10_000)] {
                 let said = read(&format!("edge/e1/{topic}"), text, Some(&key));
                 assert!(said.is_err(), "{topic} {text:.10}");

@@ -4,12 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{CenterTopic, EdgeTopic, LANES, MakerTopic, ToTopic, Topic, TopicError};
-use crate::id::{AppId, IdError};
+use crate::id::{AppId, EdgeId, IdError};
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Topic::Edge(edge, rest) => write!(f, "edge/{edge}/{rest}"),
+            Topic::Edge(edge, rest) => write_edge(f, edge, rest),
             Topic::To(edge, rest) => write!(f, "to/{edge}/{rest}"),
             Topic::Catalog(role) => write!(f, "catalog/{role}"),
             Topic::App(app) => write!(f, "app/{app}"),
@@ -28,22 +28,21 @@ impl fmt::Display for Topic {
     }
 }
 
-impl fmt::Display for EdgeTopic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EdgeTopic::Avail => f.write_str("avail"),
-            EdgeTopic::Status => f.write_str("status"),
-            EdgeTopic::Inventory => f.write_str("inventory"),
-            EdgeTopic::App(app) => write!(f, "app/{app}"),
-            EdgeTopic::Journal(lane) => write!(f, "journal/{lane}"),
-            EdgeTopic::Event(source) => write!(f, "event/{source}"),
-            EdgeTopic::Fault(app, kind) => write!(f, "fault/{app}/{kind}"),
-            EdgeTopic::Want => f.write_str("want"),
-            EdgeTopic::Request(name) => write!(f, "request/{name}"),
-            EdgeTopic::Reply(name) => write!(f, "reply/{name}"),
-            EdgeTopic::Blob(first) => write!(f, "blob/{first:02x}"),
-            EdgeTopic::Notice => f.write_str("notice"),
-        }
+fn write_edge(f: &mut fmt::Formatter<'_>, edge: &EdgeId, rest: &EdgeTopic) -> fmt::Result {
+    write!(f, "edge/{edge}/")?;
+    match rest {
+        EdgeTopic::Avail => f.write_str("avail"),
+        EdgeTopic::Status => f.write_str("status"),
+        EdgeTopic::Inventory => f.write_str("inventory"),
+        EdgeTopic::App(app) => write!(f, "app/{app}"),
+        EdgeTopic::Journal(lane) => write!(f, "journal/{lane}/{:02x}", edge.bucket()),
+        EdgeTopic::Event(source) => write!(f, "event/{source}"),
+        EdgeTopic::Fault(app, kind) => write!(f, "fault/{app}/{kind}"),
+        EdgeTopic::Want => f.write_str("want"),
+        EdgeTopic::Request(name) => write!(f, "request/{name}"),
+        EdgeTopic::Reply(name) => write!(f, "reply/{name}"),
+        EdgeTopic::Blob(first) => write!(f, "blob/{first:02x}"),
+        EdgeTopic::Notice => f.write_str("notice"),
     }
 }
 
@@ -83,7 +82,11 @@ impl FromStr for Topic {
         let unknown = || TopicError::unknown(text);
         let levels: Vec<&str> = text.split('/').collect();
         Ok(match levels.as_slice() {
-            ["edge", edge, rest @ ..] => Topic::Edge(edge.parse()?, parse_edge(rest)?.ok_or_else(unknown)?),
+            ["edge", edge, rest @ ..] => {
+                let edge = edge.parse()?;
+                let rest = parse_edge(&edge, rest)?.ok_or_else(unknown)?;
+                Topic::Edge(edge, rest)
+            }
             ["to", edge, "desired"] => Topic::To(edge.parse()?, ToTopic::Desired),
             ["to", edge, "ack"] => Topic::To(edge.parse()?, ToTopic::Ack),
             ["to", edge, "answer"] => Topic::To(edge.parse()?, ToTopic::Answer),
@@ -108,14 +111,16 @@ impl FromStr for Topic {
     }
 }
 
-fn parse_edge(levels: &[&str]) -> Result<Option<EdgeTopic>, TopicError> {
+fn parse_edge(edge: &EdgeId, levels: &[&str]) -> Result<Option<EdgeTopic>, TopicError> {
     Ok(Some(match levels {
         ["avail"] => EdgeTopic::Avail,
         ["status"] => EdgeTopic::Status,
         ["inventory"] => EdgeTopic::Inventory,
         ["app", app] => EdgeTopic::App(app.parse()?),
-        ["journal", lane] => match lane.parse() {
-            Ok(number) if number < LANES && lane.len() == 1 => EdgeTopic::Journal(number),
+        ["journal", lane, bucket] => match lane.parse() {
+            Ok(number) if number < LANES && lane.len() == 1 && hex_byte(bucket) == Some(edge.bucket()) => {
+                EdgeTopic::Journal(number)
+            }
             _ => return Ok(None),
         },
         ["event", source] => EdgeTopic::Event(source.parse()?),

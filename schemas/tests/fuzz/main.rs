@@ -123,7 +123,7 @@ const TOPICS: [&str; 30] = [
     "edge/e1/status",
     "edge/e1/inventory",
     "edge/e1/app/a",
-    "edge/e1/journal/0",
+    "edge/e1/journal/0/8b",
     "edge/e1/event/system",
     "edge/e1/fault/a/app.trap",
     "edge/e1/want",

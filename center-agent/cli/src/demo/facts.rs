@@ -21,7 +21,7 @@ use crate::record;
 
 /// What the demo listens to.
 pub fn filters() -> Vec<String> {
-    ["avail", "app/+", "event/+", "journal/0"].map(|rest| format!("edge/+/{rest}")).into()
+    ["avail", "app/+", "event/+", "journal/0/+"].map(|rest| format!("edge/+/{rest}")).into()
 }
 
 /// What is known.

@@ -133,8 +133,16 @@ fn nonsense_on_every_topic_changes_nothing_and_stops_nothing() {
     center.edge_shows(&status("e1", 1));
     center.publish_all();
     let (disk, apps) = (center.disk.clone(), center.core.apps());
-    let rest =
-        ["status", "avail", "inventory", "app/a", "journal/0", "want", "reply/command", "fault/a/app.error"];
+    let rest = [
+        "status",
+        "avail",
+        "inventory",
+        "app/a",
+        "journal/0/8b",
+        "want",
+        "reply/command",
+        "fault/a/app.error",
+    ];
     let edges = rest.iter().map(|rest| format!("edge/e1/{rest}"));
     let others = ["to/e1/desired", "intent/app/a", "intent/x/y", "catalog/targets", "blob/00", "peer/c1"];
     for topic in edges.chain(others.iter().map(|rest| (*rest).to_owned())) {

@@ -9,15 +9,15 @@ fn a_fault_is_answered_at_once_and_escalates() {
     center.set_list(&[Measure::Restart, Measure::Replace]).unwrap();
     let to = "to/e1/answer";
     let first = batch("e1", 1, &[fault("f", 1, 1)]);
-    let effects = center.edge_says("e1", "journal/0", &first);
+    let effects = center.edge_says("e1", "journal/0/8b", &first);
     assert!(matches!(effects[0], Effect::Publish { .. }), "the answer goes before the disk");
     let answers: Vec<FaultAnswer> = sent(&effects, to);
     assert_eq!((answers[0].measure, answers[0].attempt), (Measure::Restart, 1));
     assert!(effects.contains(&Effect::Append(first.clone())));
-    let again: Vec<FaultAnswer> = sent(&center.edge_says("e1", "journal/0", &first), to);
+    let again: Vec<FaultAnswer> = sent(&center.edge_says("e1", "journal/0/8b", &first), to);
     assert_eq!(again, answers, "it may have been lost");
     let second = batch("e1", 2, &[restoration("f", 1), fault("f", 2, 2)]);
-    let answers: Vec<FaultAnswer> = sent(&center.edge_says("e1", "journal/0", &second), to);
+    let answers: Vec<FaultAnswer> = sent(&center.edge_says("e1", "journal/0/8b", &second), to);
     assert_eq!((answers[0].measure, answers[0].attempt), (Measure::Replace, 2));
 }
 
@@ -26,7 +26,7 @@ fn what_is_on_disk_is_acknowledged_and_the_fault_table_follows() {
     let mut center = Center::operating();
     center.edge_shows(&status("e1", 1));
     let records = batch("e1", 1, &[fault("f", 1, 1)]);
-    center.edge_says("e1", "journal/0", &records);
+    center.edge_says("e1", "journal/0/8b", &records);
     assert!(center.core.faults(None, None).is_empty(), "it is not on disk yet");
     let effects = center.give(Input::Appended { batch: records.clone(), held: held(&records) });
     let acks: Vec<Ack> = sent(&effects, "to/e1/ack");
@@ -61,7 +61,7 @@ fn faults_that_came_before_the_sweep_are_answered_after_it() {
     center.give(Input::Connected);
     let records = batch("e1", 1, &[fault("f", 1, 1)]);
     let to = "to/e1/answer";
-    let early: Vec<FaultAnswer> = sent(&center.edge_says("e1", "journal/0", &records), to);
+    let early: Vec<FaultAnswer> = sent(&center.edge_says("e1", "journal/0/8b", &records), to);
     assert!(early.is_empty());
     center.give(Input::Appended { held: held(&records), batch: records });
     let answers: Vec<FaultAnswer> = sent(&center.pass(QUIET_MS), to);

@@ -31,7 +31,7 @@ pub async fn start(
 ) -> io::Result<()> {
     for lane in 0..LANES {
         let mut reader = Client::connect(broker.address, &format!("center-reader-{lane}")).await?;
-        reader.subscribe(&format!("fleet/v1/edge/+/journal/{lane}"), 1).await?;
+        reader.subscribe(&format!("fleet/v1/edge/+/journal/{lane}/+"), 1).await?;
         let writer = Client::connect(broker.address, &format!("center-writer-{lane}")).await?;
         let (sender, heard) = mpsc::unbounded_channel();
         tasks.spawn(collect(reader, sender, Arc::clone(tally)));

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use flotilla_schemas::topic::{EdgeTopic, Tree};
+use flotilla_schemas::{EdgeId, FleetId, Topic};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
 use super::center::{ANSWER_EVERY, LANES};
@@ -25,6 +27,8 @@ const EXPIRY_S: u32 = 3_600;
 
 pub struct Edge {
     number: usize,
+    /// The topic to which it publishes.
+    journal: String,
     publish: Interval,
     tally: Arc<Tally>,
     /// The numbers of the last message that it sent, and of the last answer.
@@ -37,7 +41,10 @@ impl Edge {
     pub fn new(number: usize, delay: Duration, tally: Arc<Tally>) -> Self {
         let mut publish = interval_at(Instant::now() + delay, EVERY);
         publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { number, publish, tally, sent: 0, answered: 0 }
+        let id = EdgeId::new(format!("e{number}")).expect("an id");
+        let journal = Topic::Edge(id, EdgeTopic::Journal((number % LANES) as u8));
+        let journal = Tree::of(FleetId::default()).text(&journal);
+        Self { number, journal, publish, tally, sent: 0, answered: 0 }
     }
 
     /// Stays until the time is over and every answer has come.
@@ -96,8 +103,7 @@ impl Edge {
         let mut payload = [b'x'; PAYLOAD_BYTES];
         payload[..8].copy_from_slice(&self.sent.to_be_bytes());
         let pkid = (self.sent % 50) as u16 + 1;
-        let topic = format!("fleet/v1/edge/e{}/journal/{}", self.number, self.number % LANES);
-        client.send(&wire::publish(&topic, Some(pkid), false, &payload)).await?;
+        client.send(&wire::publish(&self.journal, Some(pkid), false, &payload)).await?;
         self.tally.published.fetch_add(1, Relaxed);
         self.tally.staying_published.fetch_add(u64::from(!roams(self.number)), Relaxed);
         Ok(())
