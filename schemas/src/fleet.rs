@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CenterId, FleetId, KeyId};
+use crate::publisher::{Publisher, Publishers};
 use crate::sign::{Document, Keys, PublicKey, SignError, Signed};
 use crate::topic::Tree;
 
@@ -25,8 +26,8 @@ pub struct Fleet {
     pub centers: Vec<Center>,
     /// Keys of operators: who may sign the next fleet file.
     pub operators: Vec<NamedKey>,
-    /// Keys of publishers: who may sign releases and scripts.
-    pub publishers: Vec<NamedKey>,
+    /// Publishers: who may sign releases, machine code and scripts, and of which makers.
+    pub publishers: Vec<Publisher>,
 }
 
 /// A center, as the fleet file names it. Its signatures carry its id as their key id.
@@ -104,9 +105,9 @@ impl Fleet {
         self.centers.iter().filter_map(key).collect()
     }
 
-    /// The keys of the publishers.
-    pub fn publisher_keys(&self) -> Keys {
-        named(&self.publishers)
+    /// The publishers, to open with what they signed.
+    pub fn publishers(&self) -> Publishers {
+        self.publishers.iter().cloned().collect()
     }
 }
 

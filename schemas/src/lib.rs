@@ -16,6 +16,7 @@ pub mod journal;
 pub mod json;
 pub mod point;
 pub mod proof;
+pub mod publisher;
 pub mod release;
 pub mod report;
 pub mod sign;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{Interface, Manifest, Version};
 use crate::digest::{Artifact, Digest};
-use crate::id::{AppId, EventsId, FleetId, ScriptId};
+use crate::id::{AppId, EventsId, FleetId, MakerId, ScriptId};
+use crate::publisher::OfMaker;
 use crate::sign::{Document, Signed};
 
 /// The largest catalog, in bytes of JSON; a center refuses to publish what would make it larger.
@@ -29,6 +30,12 @@ pub struct Release {
 
 impl Document for Release {
     const KIND: &'static str = "release";
+}
+
+impl OfMaker for Release {
+    fn maker(&self) -> Option<&MakerId> {
+        Some(&self.manifest.maker)
+    }
 }
 
 impl Release {
@@ -61,6 +68,12 @@ pub struct ScriptRelease {
 
 impl Document for ScriptRelease {
     const KIND: &'static str = "script";
+}
+
+impl OfMaker for ScriptRelease {
+    fn maker(&self) -> Option<&MakerId> {
+        None
+    }
 }
 
 /// Everything that may be run, retained on `catalog/targets` and signed by the center that published it; what is in

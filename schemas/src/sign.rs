@@ -36,6 +36,16 @@ pub enum SignError {
     /// The signature is not over these bytes in this place.
     #[error("the signature of {0} does not match it")]
     Mismatch(KeyId),
+    /// The key is a publisher's, and not good for what it signed.
+    #[error("it is signed by {key}, whose key is good for {makers}, not for {maker}")]
+    OtherMaker {
+        /// The key.
+        key: KeyId,
+        /// The makers that it is good for.
+        makers: String,
+        /// The maker whose it would have to be.
+        maker: String,
+    },
     /// The text is no key.
     #[error("the key is not 32 bytes in base64")]
     Key,

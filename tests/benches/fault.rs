@@ -20,6 +20,7 @@ use flotilla_sandbox::{Sandbox, SandboxLimits};
 use flotilla_schemas::app::Manifest;
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Fleet, NamedKey};
+use flotilla_schemas::publisher::{Makers, Publisher};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::{SecretKey, Signed};
 use flotilla_schemas::{Artifact, EventsId, FleetId, Topic};
@@ -125,7 +126,7 @@ fn write_fleet(folder: &Path) {
         durable: 1,
         centers: vec![center],
         operators: vec![named("operator")],
-        publishers: vec![named("publisher")],
+        publishers: vec![Publisher::of(&key("publisher"), Makers::All)],
     };
     let signed = Signed::new(&fleet, &key("operator")).unwrap();
     std::fs::write(folder.join("fleet.json"), serde_json::to_vec(&signed).unwrap()).unwrap();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
+use flotilla_schemas::publisher::{Makers, Publisher};
 use flotilla_schemas::sign::{SecretKey, Signed};
 use flotilla_schemas::{CenterId, FleetId, IdError, KeyId};
 use serde::Serialize;
@@ -121,7 +122,7 @@ fn files(init: &Init) -> Result<Vec<FleetFile>, FleetError> {
             .map(|(id, key)| Center { id: id.clone(), key: key.public() })
             .collect(),
         operators: vec![named(&operator)],
-        publishers: vec![named(&publisher)],
+        publishers: vec![Publisher::of(&publisher, Makers::All)],
     };
     let text = serde_json::to_string_pretty(&Signed::new(&fleet, &operator)?)? + "\n";
     let fleet = FleetFile {
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!((fleet.fleet.as_str(), fleet.durable), ("harbour", 2));
         assert_eq!(fleet.centers[1].key, key("center-c2.key").public());
         assert_eq!(fleet.operators[0].key, key("operator.key").public());
-        assert_eq!(fleet.publisher_keys().into_values().collect::<Vec<_>>(), [key("publisher.key").public()]);
+        assert_eq!(fleet.publishers, [Publisher::of(&key("publisher.key"), Makers::All)]);
     }
 
     #[test]

@@ -153,14 +153,14 @@ impl Message<'_> {
         Ok(Said::Status(Box::new(status)))
     }
 
-    /// A document must be where its name says, and what it publishes must be signed by a publisher.
+    /// A document must be where its name says, and what it publishes must be signed by a publisher of its maker.
     fn document(&self, fleet: &Fleet) -> Result<Said, Disbelief> {
         let document: Document = self.of_center(fleet)?;
         same("place", &document.body.id().topic(), self.topic)?;
-        let publishers = fleet.publisher_keys();
+        let publishers = fleet.publishers();
         match &document.body {
-            Body::App(app) => _ = app.release.open(&publishers)?,
-            Body::Script(script) => _ = script.release.open(&publishers)?,
+            Body::App(app) => _ = publishers.open(&app.release)?,
+            Body::Script(script) => _ = publishers.open(&script.release)?,
             Body::Service(_) | Body::Countermeasures(_) => {}
         }
         Ok(Said::Document(Box::new(document)))
@@ -235,7 +235,7 @@ fn dense(batch: &Batch) -> Result<(), Disbelief> {
 mod tests {
     use super::*;
     use crate::document::{AppDocument, ScriptDocument};
-    use crate::samples::{app, batch, center_key, edge_key, fault, fleet, script, status};
+    use crate::samples::{app, app_of, batch, bounded, center_key, edge_key, fault, fleet, script, status};
     use flotilla_schemas::Signed;
     use flotilla_schemas::sign::SecretKey;
     use flotilla_schemas::time::Now;
@@ -326,6 +326,9 @@ mod tests {
         let app = |release| AppDocument { app: "a".parse().unwrap(), release, before: None };
         assert!(matches!(read(Body::App(app(signed))), Ok(Said::Document(_))));
         assert!(matches!(read(Body::App(app(forged))), Err(Disbelief::Sign(_))));
+        let others = app_of("south", &bounded(), "a", "1.0.0", &[]);
+        let error = read(Body::App(app(others))).unwrap_err().to_string();
+        assert!(error.ends_with("good for north, not for south"), "{error}");
         let (signed, apps) = script("s", "1.0.0", &[("large", &["a"])]);
         let forged = Signed::new(&signed.read().unwrap(), &center_key()).unwrap();
         let script = "s".parse().unwrap();

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use flotilla_schemas::app::{Grants, Interface, Limits, Manifest, Residence};
 use flotilla_schemas::countermeasure::{By, Measure};
 use flotilla_schemas::fault::{Closed, Fault, How};
-use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
+use flotilla_schemas::fleet::{Center, Fleet};
 use flotilla_schemas::journal::{Batch, Body as Said, Lane, Record};
+use flotilla_schemas::publisher::{Makers, Publisher};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::report::{Inventory, Meta, Mode, Profile, Status};
 use flotilla_schemas::sign::SecretKey;
@@ -35,14 +36,20 @@ pub fn edge_key(edge: &str) -> SecretKey {
     key(edge, edge.bytes().fold(7, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte)))
 }
 
+/// A publisher whose key is good for the maker `north` alone.
+pub fn bounded() -> SecretKey {
+    key("north", 3)
+}
+
 pub fn fleet() -> Fleet {
+    let north = Makers::Only(["north".parse().unwrap()].into());
     Fleet {
         fleet: "f".parse().unwrap(),
         era: 1,
         durable: 1,
         centers: vec![Center { id: "c1".parse().unwrap(), key: center_key().public() }],
         operators: vec![],
-        publishers: vec![NamedKey { id: publisher().id().clone(), key: publisher().public() }],
+        publishers: vec![Publisher::of(&publisher(), Makers::All), Publisher::of(&bounded(), north)],
     }
 }
 
@@ -72,9 +79,20 @@ pub fn status(edge: &str, seq: u64) -> Status {
 }
 
 pub fn app(name: &str, version: &str, alternates: &[&str]) -> Signed<Release> {
+    app_of("maker", &publisher(), name, version, alternates)
+}
+
+/// A release of a maker's app, signed with this key.
+pub fn app_of(
+    maker: &str,
+    key: &SecretKey,
+    name: &str,
+    version: &str,
+    alternates: &[&str],
+) -> Signed<Release> {
     let manifest = Manifest {
         app: name.parse().unwrap(),
-        maker: "maker".parse().unwrap(),
+        maker: maker.parse().unwrap(),
         version: version.parse().unwrap(),
         residence: Residence::Resident,
         alternates: alternates.iter().map(|app| app.parse().unwrap()).collect(),
@@ -87,7 +105,7 @@ pub fn app(name: &str, version: &str, alternates: &[&str]) -> Signed<Release> {
     };
     let wasm = Artifact::of(format!("{name} {version}").as_bytes());
     let release = Release { manifest, interface: Interface::default(), wasm, machine: BTreeMap::new() };
-    Signed::new(&release, &publisher()).unwrap()
+    Signed::new(&release, key).unwrap()
 }
 
 /// A script release with its event lists and the apps that each of them names.
@@ -214,13 +232,13 @@ impl World {
     }
 
     pub fn publish(&mut self, release: Signed<Release>) -> &mut Self {
-        let publication = judge_app(&self.documents, &fleet().publisher_keys(), release).unwrap();
+        let publication = judge_app(&self.documents, &fleet().publishers(), release).unwrap();
         self.take(publication)
     }
 
     pub fn script(&mut self, name: &str, version: &str, lists: &[(&str, &[&str])]) -> &mut Self {
         let (signed, apps) = script(name, version, lists);
-        let publication = judge_script(&self.documents, &fleet().publisher_keys(), signed, apps).unwrap();
+        let publication = judge_script(&self.documents, &fleet().publishers(), signed, apps).unwrap();
         self.take(publication)
     }
 

@@ -59,9 +59,9 @@ impl From<Refusal> for Problem {
             Refusal::Publish(error) => match error {
                 PublishError::Sign(_) => (S::UNPROCESSABLE_ENTITY, Vec::new()),
                 PublishError::Rules { errors, .. } => (S::UNPROCESSABLE_ENTITY, errors.clone()),
-                PublishError::Downgrade { .. } | PublishError::OtherContent { .. } => {
-                    (S::CONFLICT, Vec::new())
-                }
+                PublishError::Downgrade { .. }
+                | PublishError::OtherContent { .. }
+                | PublishError::OtherMaker { .. } => (S::CONFLICT, Vec::new()),
                 PublishError::EventsInUse { uses, .. } => (S::CONFLICT, uses.clone()),
                 PublishError::Full { .. } => (S::PAYLOAD_TOO_LARGE, Vec::new()),
             },

@@ -23,7 +23,7 @@ use axum::routing::{get, post, put};
 use flotilla_sandbox::Sandbox;
 use flotilla_schemas::Digest;
 use flotilla_schemas::fleet::Fleet;
-use flotilla_schemas::sign::Keys;
+use flotilla_schemas::publisher::Publishers;
 
 use crate::desk::Desk;
 use crate::shelf::Shelf;
@@ -45,7 +45,7 @@ const PROVING_MAX: usize = 1;
 struct Api {
     /// The token's digest: comparing digests tells nothing about the token.
     token: Digest,
-    publishers: Arc<Keys>,
+    publishers: Arc<Publishers>,
     desk: Desk,
     store: Store,
     shelf: Arc<Shelf>,
@@ -63,7 +63,7 @@ pub(crate) fn router(
     shelf: Arc<Shelf>,
     sandbox: Sandbox,
 ) -> Router {
-    let (token, publishers) = (Digest::of(token.as_bytes()), Arc::new(fleet.publisher_keys()));
+    let (token, publishers) = (Digest::of(token.as_bytes()), Arc::new(fleet.publishers()));
     let (heavy, proving) = (Turns::new(HEAVY_MAX), Turns::new(PROVING_MAX));
     let api = Api { token, publishers, desk, store, shelf, sandbox, heavy, proving };
     Router::new()

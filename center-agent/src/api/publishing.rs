@@ -36,7 +36,7 @@ pub(super) async fn app(
     Body(signed): Body<Signed<Release>>,
 ) -> Result<Json<Published>, Problem> {
     let release =
-        signed.open(&api.publishers).map_err(|error| unfit(format!("publish the release: {error}")))?;
+        api.publishers.open(&signed).map_err(|error| unfit(format!("publish the release: {error}")))?;
     let turn = api.heavy.take().await;
     let (apps, scripts) = api.desk.look(|core| (core.releases(), core.script_releases())).await?;
     let (shelf, sandbox) = (api.shelf.clone(), api.sandbox.clone());
@@ -61,7 +61,7 @@ pub(super) async fn script(
     Body(signed): Body<Signed<ScriptRelease>>,
 ) -> Result<Json<Published>, Problem> {
     let release =
-        signed.open(&api.publishers).map_err(|error| unfit(format!("publish the script: {error}")))?;
+        api.publishers.open(&signed).map_err(|error| unfit(format!("publish the script: {error}")))?;
     let turn = api.proving.take_within(TURN_TIME).await?;
     let (shelf, releases) = (api.shelf.clone(), api.desk.look(Core::releases).await?);
     let countermeasures = api.desk.look(Core::countermeasures).await?;

@@ -15,6 +15,7 @@ use flotilla_sandbox::{Sandbox, SandboxLimits};
 use flotilla_schemas::app::{Grants, Limits as AppLimits, Manifest, Residence};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Center as Member, Fleet, NamedKey};
+use flotilla_schemas::publisher::{Makers, Publisher};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::report::{Meta, Mode, Status};
 use flotilla_schemas::sign::SecretKey;
@@ -106,7 +107,7 @@ fn fleet_files(folder: &Path) {
         durable: 1,
         centers: vec![Member { id: "c1".parse().unwrap(), key: key("c1", 1).public() }],
         operators: vec![named(&operator)],
-        publishers: vec![named(&publisher())],
+        publishers: vec![Publisher::of(&publisher(), Makers::All)],
     };
     let signed = Signed::new(&fleet, &operator).unwrap();
     std::fs::write(folder.join("fleet.json"), serde_json::to_vec(&signed).unwrap()).unwrap();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::desired::{Item, Slot, Wanted};
 use flotilla_schemas::fault::Kind;
+use flotilla_schemas::publisher::Publishers;
 use flotilla_schemas::release::Catalog;
 use flotilla_schemas::report::Mode;
 use flotilla_schemas::sign::Keys;
@@ -40,7 +41,7 @@ pub struct Found {
 pub struct Core {
     pub(crate) config: Config,
     pub(crate) centers: Keys,
-    pub(crate) publishers: Keys,
+    pub(crate) publishers: Publishers,
     pub(crate) epoch: EpochId,
     pub(crate) now: Now,
     pub(crate) step: Step,
@@ -75,7 +76,7 @@ impl Core {
     /// The edge as it was kept. What cannot be read is left out with a warning in the first step: a value that this
     /// program does not know must not stop a gateway.
     pub fn from_records(config: Config, found: Found, now: Now) -> Self {
-        let (centers, publishers) = (config.fleet.center_keys(), config.fleet.publisher_keys());
+        let (centers, publishers) = (config.fleet.center_keys(), config.fleet.publishers());
         let mut core = Self {
             centers,
             publishers,

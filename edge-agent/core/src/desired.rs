@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use flotilla_schemas::countermeasure::{Countermeasures, ReadList};
 use flotilla_schemas::desired::{Desired, Item, JUMP_MAX, SLOTS_MAX, Slot, Wanted};
+use flotilla_schemas::publisher::{OfMaker, Publishers};
 use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
-use flotilla_schemas::sign::{Document, Keys, Signed};
+use flotilla_schemas::sign::Signed;
 use flotilla_schemas::{Digest, Json, ServiceId};
 
 use crate::core::Core;
@@ -164,11 +165,11 @@ impl Core {
     }
 }
 
-fn look_up<T: Document>(
+fn look_up<T: OfMaker>(
     verified: &mut BTreeMap<Digest, Arc<T>>,
     documents: Option<&BTreeMap<Digest, Signed<T>>>,
     digest: Digest,
-    publishers: &Keys,
+    publishers: &Publishers,
 ) -> Result<Arc<T>, String> {
     if let Some(document) = verified.get(&digest) {
         return Ok(document.clone());
@@ -179,8 +180,8 @@ fn look_up<T: Document>(
     if signed.digest() != digest {
         return Err(format!("the catalog lists another {kind} as {}", digest.short()));
     }
-    let document = signed
-        .open(publishers)
+    let document = publishers
+        .open(signed)
         .map_err(|error| format!("the {kind} {} is refused: {error}", digest.short()))?;
     let document = Arc::new(document);
     verified.insert(digest, document.clone());

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use flotilla_schemas::desired::{EVERY_MS_MIN, Service, Trigger, Work};
 use flotilla_schemas::fault::How;
+use flotilla_schemas::publisher::Publishers;
 use flotilla_schemas::release::{Release, ScriptRelease};
-use flotilla_schemas::sign::{Keys, Signed};
+use flotilla_schemas::sign::Signed;
 use flotilla_schemas::{AppId, Artifact, Digest, FaultId, ServiceId};
 use serde::{Deserialize, Serialize};
 
@@ -71,12 +72,12 @@ pub(crate) struct Opened {
 
 impl Installed {
     /// Verifies the documents.
-    pub fn open(&self, publishers: &Keys) -> Result<Opened, String> {
+    pub fn open(&self, publishers: &Publishers) -> Result<Opened, String> {
         let refused = |error| format!("what is installed is refused: {error}");
-        let script = self.script.as_ref().map(|script| script.open(publishers)).transpose();
+        let script = self.script.as_ref().map(|script| publishers.open(script)).transpose();
         let script = script.map_err(refused)?.map(Arc::new);
         let open = |(app, signed): (&AppId, &Signed<Release>)| {
-            Ok((app.clone(), (signed.digest(), Arc::new(signed.open(publishers).map_err(refused)?))))
+            Ok((app.clone(), (signed.digest(), Arc::new(publishers.open(signed).map_err(refused)?))))
         };
         let apps = self.apps.iter().map(open).collect::<Result<_, String>>()?;
         Ok(Opened { service: self.service.clone(), script, apps })

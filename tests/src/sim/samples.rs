@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flotilla_schemas::app::{Grants, Interface, Limits, Manifest, OwnRun, Residence};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
+use flotilla_schemas::publisher::{Makers, Publisher};
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Signed, Topic};
@@ -36,7 +37,7 @@ pub fn fleet() -> Fleet {
         durable: 1,
         centers: vec![Center { id: "c1".parse().unwrap(), key: key("c1").public() }],
         operators: vec![NamedKey { id: "operator".parse().unwrap(), key: key("operator").public() }],
-        publishers: vec![NamedKey { id: "publisher".parse().unwrap(), key: key("publisher").public() }],
+        publishers: vec![Publisher::of(&key("publisher"), Makers::All)],
     }
 }
 

@@ -1,15 +1,16 @@
 //! Whether a release is published: judged against what is there and who uses it.
 //!
-//! A release is refused if no publisher signed it, if it is older than the newest, if it is another one of the same
-//! version, if a service would lose its event list, or if the catalog would grow too large. The very same release
+//! A release is refused if no publisher of its maker signed it, if its app was another maker's before, if it is older
+//! than the newest, if it is another one of the same version, if a service would lose its event list, or if the catalog would grow too large. The very same release
 //! may be published again and changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::app::Version;
+use flotilla_schemas::publisher::Publishers;
 use flotilla_schemas::release::{CATALOG_BYTES_MAX, Release, ScriptRelease};
-use flotilla_schemas::sign::{Document as Signable, Keys, SignError};
-use flotilla_schemas::{AppId, Digest, EdgeId, EventsId, FleetId, ScriptId, ServiceId, Signed};
+use flotilla_schemas::sign::{Document as Signable, SignError};
+use flotilla_schemas::{AppId, Digest, EdgeId, EventsId, FleetId, MakerId, ScriptId, ServiceId, Signed};
 
 use super::Listing;
 use crate::document::{AppDocument, Body, Documents, On, ScriptDocument, Work};
@@ -17,7 +18,7 @@ use crate::document::{AppDocument, Body, Documents, On, ScriptDocument, Work};
 /// Why a release was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// Not signed by a publisher of the fleet.
+    /// Not signed by a publisher of the fleet whose key is good for its maker.
     #[error("publish the release: {0}")]
     Sign(#[from] SignError),
     /// A manifest that breaks its bounds, or lists that do not fit the release.
@@ -27,6 +28,14 @@ pub enum PublishError {
         name: String,
         /// Each of them.
         errors: Vec<String>,
+    },
+    /// An app stays its maker's.
+    #[error("publish {app}: it is made by {maker}, and no release makes it another maker's; give yours another name")]
+    OtherMaker {
+        /// The app.
+        app: AppId,
+        /// Whose it is.
+        maker: MakerId,
     },
     /// A newer one is there.
     #[error("publish {name} {version}: {newest} is newer, and a release never goes back")]
@@ -78,16 +87,20 @@ pub enum Publication {
 /// Judges the release of an app against what is there.
 pub fn judge_app(
     documents: &Documents,
-    publishers: &Keys,
+    publishers: &Publishers,
     signed: Signed<Release>,
 ) -> Result<Publication, PublishError> {
-    let release = signed.open(publishers)?;
+    let release = publishers.open(&signed)?;
     let (app, version) = (release.app().clone(), release.manifest.version);
     let errors: Vec<String> = release.manifest.check().iter().map(ToString::to_string).collect();
     if !errors.is_empty() {
         return Err(PublishError::Rules { name: app.to_string(), errors });
     }
     let before = documents.app(&app).map(|(_, held)| &held.release);
+    let maker = before.and_then(|held| held.read().ok()).map(|held| held.manifest.maker);
+    if let Some(maker) = maker.filter(|maker| *maker != release.manifest.maker) {
+        return Err(PublishError::OtherMaker { app, maker });
+    }
     if let Some(digest) = known(app.as_str(), version, &signed, before, |r: &Release| r.manifest.version)? {
         return Ok(Publication::Known(digest));
     }
@@ -99,11 +112,11 @@ pub fn judge_app(
 /// Judges the release of a script against what is there and who uses it.
 pub fn judge_script(
     documents: &Documents,
-    publishers: &Keys,
+    publishers: &Publishers,
     signed: Signed<ScriptRelease>,
     apps: BTreeMap<EventsId, BTreeSet<AppId>>,
 ) -> Result<Publication, PublishError> {
-    let release = signed.open(publishers)?;
+    let release = publishers.open(&signed)?;
     let (script, version) = (release.script.clone(), release.version);
     let name = script.to_string();
     if release.events.is_empty() || !release.events.keys().eq(apps.keys()) {
@@ -175,14 +188,14 @@ pub fn judge_size(fleet: &FleetId, documents: &Documents, body: &Body) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{app, fleet, publisher, script};
+    use crate::samples::{app, app_of, bounded, fleet, publisher, script};
 
     fn documents() -> Documents {
         Documents::new("c1".parse().unwrap(), 1)
     }
 
     fn publish(documents: &mut Documents, signed: Signed<Release>) -> Result<bool, PublishError> {
-        match judge_app(documents, &fleet().publisher_keys(), signed)? {
+        match judge_app(documents, &fleet().publishers(), signed)? {
             Publication::Known(_) => Ok(false),
             Publication::New(_, body) => {
                 documents.decide(*body, 0);
@@ -211,11 +224,32 @@ mod tests {
     }
 
     #[test]
+    fn a_release_is_taken_only_with_a_key_of_its_maker_and_an_app_stays_its_makers() {
+        let mut documents = documents();
+        let bounded = bounded();
+        let others = publish(&mut documents, app_of("south", &bounded, "a", "1.0.0", &[])).unwrap_err();
+        let said = "publish the release: it is signed by north, whose key is good for north, not for south";
+        assert_eq!(others.to_string(), said);
+        assert_eq!(publish(&mut documents, app_of("south", &publisher(), "a", "1.0.0", &[])), Ok(true));
+        let taken = publish(&mut documents, app_of("north", &bounded, "a", "1.1.0", &[])).unwrap_err();
+        assert!(taken.to_string().starts_with("publish a: it is made by south"), "{taken}");
+        assert_eq!(publish(&mut documents, app_of("north", &bounded, "b", "1.0.0", &[])), Ok(true));
+    }
+
+    #[test]
+    fn a_script_is_of_no_one_maker_and_needs_a_key_that_is_good_for_all() {
+        let (signed, apps) = script("s", "1.0.0", &[("large", &["a"])]);
+        let signed = Signed::new(&signed.read().unwrap(), &bounded()).unwrap();
+        let refused = judge_script(&documents(), &fleet().publishers(), signed, apps).unwrap_err();
+        assert!(refused.to_string().ends_with("good for north, not for all makers"), "{refused}");
+    }
+
+    #[test]
     fn a_catalog_that_would_be_too_large_is_refused_by_name() {
         let mut release = app("a", "1.0.0", &[]).read().unwrap();
         release.wasm.chunks = vec![Digest::of(b""); CATALOG_BYTES_MAX / 64];
         let signed = Signed::new(&release, &publisher()).unwrap();
-        let Publication::New(_, body) = judge_app(&documents(), &fleet().publisher_keys(), signed).unwrap()
+        let Publication::New(_, body) = judge_app(&documents(), &fleet().publishers(), signed).unwrap()
         else {
             panic!("known");
         };
@@ -227,7 +261,7 @@ mod tests {
     fn a_script_release_must_have_the_lists_that_were_examined() {
         let (signed, mut apps) = script("s", "1.0.0", &[("small", &["a"])]);
         apps.insert("large".parse().unwrap(), BTreeSet::new());
-        let refused = judge_script(&documents(), &fleet().publisher_keys(), signed, apps);
+        let refused = judge_script(&documents(), &fleet().publishers(), signed, apps);
         assert!(matches!(refused, Err(PublishError::Rules { .. })));
     }
 }

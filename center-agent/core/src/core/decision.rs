@@ -18,7 +18,7 @@ use crate::view::ServiceView;
 
 impl Core {
     pub(super) fn decide(&mut self, id: RequestId, request: Request, now: Now, step: &mut Step) {
-        let publishers = self.config.fleet.publisher_keys();
+        let publishers = self.config.fleet.publishers();
         let answer = match request {
             Request::PublishApp(signed) => judge_app(&self.documents, &publishers, signed)
                 .and_then(|publication| self.publish(publication, now, step))
