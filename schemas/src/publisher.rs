@@ -168,7 +168,8 @@ mod tests {
             assert_eq!(opened("all", of), Ok(Word(of.map(maker))));
         }
         assert_eq!(opened("north", Some("north")), Ok(Word(Some(maker("north")))));
-        let refused = |what: &str| Err(format!("it is signed by north, whose key is good for north, not for {what}"));
+        let refused =
+            |what: &str| Err(format!("it is signed by north, whose key is good for north, not for {what}"));
         assert_eq!(opened("north", Some("south")), refused("south"));
         assert_eq!(opened("north", None), refused("all makers"));
         assert!(opened("stranger", Some("north")).unwrap_err().contains("stranger"));

@@ -164,6 +164,7 @@ mod tests {
         let commands = [
             "demo --once --edges 3 --broker mqtt://127.0.0.1:1883",
             "fleet init dir",
+            "fleet publisher add dir north --maker north --maker west",
             "broker --tcp 127.0.0.1:1883 --data dir --open",
             "broker --data dir --access a.toml --tls 0.0.0.0:8883 --tls [::]:8884 --cert c --key k --ca a --ca b \
              --crl r --client-cert required --ws 127.0.0.1:80 --wss 0.0.0.0:443",
@@ -213,6 +214,7 @@ mod tests {
     fn wrong_usage_is_refused() {
         let commands = [
             "demo --edges 1",
+            "fleet publisher add dir north",
             "edge",
             "edge show",
             "edge show e1 --id e1",

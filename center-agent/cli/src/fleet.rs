@@ -1,7 +1,9 @@
-//! `flotilla fleet init`: the keys of a new fleet, and the fleet file that its edges and centers are started with.
+//! `flotilla fleet`: the keys of a new fleet, and the fleet file that its edges and centers are started with.
 //!
 //! All or nothing: a file that is already there is never overwritten, since a key that is gone cannot be made again.
 //! Secret keys are readable by their owner alone from their first byte on.
+
+mod publisher;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -9,13 +11,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
+use flotilla_schemas::fleet::{Center, FLEET_KEYS_MAX, Fleet, NamedKey};
 use flotilla_schemas::publisher::{Makers, Publisher};
-use flotilla_schemas::sign::{SecretKey, Signed};
+use flotilla_schemas::sign::{SecretKey, SignError, Signed};
 use flotilla_schemas::{CenterId, FleetId, IdError, KeyId};
 use serde::Serialize;
 
 use crate::output::{self, NAME, styled};
+use publisher::PublisherCommand;
 
 /// What is done with a fleet.
 #[derive(Debug, Subcommand)]
@@ -23,6 +26,9 @@ pub enum FleetCommand {
     /// Make the keys and the fleet file of a new fleet
     #[command(after_help = "Example:\n  flotilla fleet init ./fleet --name harbour --centers c1,c2")]
     Init(Init),
+    /// Who may publish, beside the publisher of all makers that init made
+    #[command(subcommand)]
+    Publisher(PublisherCommand),
 }
 
 /// What a new fleet is made from.
@@ -41,7 +47,7 @@ pub struct Init {
     pub json: bool,
 }
 
-/// Why a fleet was not made.
+/// Why a fleet was not made, or not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
     /// A file is there already.
@@ -57,6 +63,39 @@ pub enum FleetError {
     /// A center is named twice.
     #[error("make a fleet: the center {0} is named twice")]
     Twice(CenterId),
+    /// A file could not be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The fleet file is none.
+    #[error("use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: flotilla_schemas::fleet::FleetError,
+    },
+    /// The operator's key file holds no key.
+    #[error("use the key in {path}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: SignError,
+    },
+    /// There is a publisher of that name.
+    #[error("add a publisher: {0} is a publisher already; give the new one another name")]
+    Named(KeyId),
+    /// No room.
+    #[error("add a publisher: a fleet has at most {FLEET_KEYS_MAX}")]
+    Full,
     /// A file could not be written.
     #[error("write {path}")]
     Write {
@@ -93,7 +132,10 @@ struct FleetFile {
 
 /// Carries out a command.
 pub fn run(command: FleetCommand) -> Result<(), FleetError> {
-    let FleetCommand::Init(init) = command;
+    let init = match command {
+        FleetCommand::Init(init) => init,
+        FleetCommand::Publisher(command) => return publisher::run(command),
+    };
     let files = files(&init)?;
     write(&init.dir, &files)?;
     if init.json {
@@ -124,19 +166,13 @@ fn files(init: &Init) -> Result<Vec<FleetFile>, FleetError> {
         operators: vec![named(&operator)],
         publishers: vec![Publisher::of(&publisher, Makers::All)],
     };
-    let text = serde_json::to_string_pretty(&Signed::new(&fleet, &operator)?)? + "\n";
     let fleet = FleetFile {
         path: init.dir.join("fleet.json"),
         purpose: "whom edges and centers trust; give it to each of them".into(),
-        text,
+        text: FleetFile::text(&fleet, &operator)?,
         mode: 0o644,
     };
-    let secret = |file: String, purpose: String, key: &SecretKey| FleetFile {
-        path: init.dir.join(file),
-        purpose,
-        text: key.to_file(),
-        mode: 0o600,
-    };
+    let secret = |file: String, purpose: String, key: &SecretKey| secret(&init.dir, file, purpose, key);
     let mut files = vec![
         fleet,
         secret("operator.key".into(), "signs the next fleet file; keep it offline".into(), &operator),
@@ -150,6 +186,17 @@ fn files(init: &Init) -> Result<Vec<FleetFile>, FleetError> {
         ));
     }
     Ok(files)
+}
+
+impl FleetFile {
+    /// The text of a fleet file that the operator signs.
+    fn text(fleet: &Fleet, operator: &SecretKey) -> Result<String, serde_json::Error> {
+        Ok(serde_json::to_string_pretty(&Signed::new(fleet, operator)?)? + "\n")
+    }
+}
+
+fn secret(dir: &Path, file: String, purpose: String, key: &SecretKey) -> FleetFile {
+    FleetFile { path: dir.join(file), purpose, text: key.to_file(), mode: 0o600 }
 }
 
 fn new_key(name: &str) -> Result<SecretKey, FleetError> {

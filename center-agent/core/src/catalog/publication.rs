@@ -30,7 +30,9 @@ pub enum PublishError {
         errors: Vec<String>,
     },
     /// An app stays its maker's.
-    #[error("publish {app}: it is made by {maker}, and no release makes it another maker's; give yours another name")]
+    #[error(
+        "publish {app}: it is made by {maker}, and no release makes it another maker's; give yours another name"
+    )]
     OtherMaker {
         /// The app.
         app: AppId,
