@@ -18,10 +18,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use center_core::{
     Answer, Chunk, Config, Core, Effect, Held, Input, Note, OFFLINE, Refusal, RequestId, Step,
 };
-use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent, PublishError};
+use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent};
 use flotilla_schemas::journal::Batch;
 use flotilla_schemas::time::Now;
-use flotilla_schemas::topic::CenterTopic;
+use flotilla_schemas::topic::{CenterTopic, Tree};
 use flotilla_schemas::{CenterId, Topic};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
@@ -139,7 +139,7 @@ impl Shift {
             let wake = self.clock.at(self.wake_at.unwrap_or(u64::from(u32::MAX)));
             let input = tokio::select! {
                 _ = &mut *stop => return Ok(()),
-                Some(event) = events.recv(), if self.appending < APPENDS_MAX => heard(event),
+                Some(event) = events.recv(), if self.appending < APPENDS_MAX => self.heard(event),
                 Some(appended) = appends.recv() => self.appended(appended),
                 Some(ask) = asks.recv() => self.asked(ask),
                 () = tokio::time::sleep_until(wake) => Some(Input::Tick),
@@ -158,6 +158,15 @@ impl Shift {
         }
         effects.into_iter().for_each(|effect| self.carry_out(effect));
         Ok(())
+    }
+
+    fn heard(&mut self, event: LinkEvent) -> Option<Input> {
+        if let LinkEvent::Refused { topic, .. } = &event
+            && let Ok((_, topic)) = Tree::locate(topic)
+        {
+            self.unsent(&topic);
+        }
+        heard(event)
     }
 
     fn asked(&mut self, ask: Ask) -> Option<Input> {
@@ -203,11 +212,15 @@ impl Shift {
         let delivery = if retain { Delivery::State } else { Delivery::Message };
         let Err(error) = self.link.publish(&topic, payload, delivery) else { return };
         warn!(%topic, %error, "message not sent");
-        if retain && error == PublishError::Full {
-            let step = self.core.handle(Input::Unsent(topic), self.clock.now());
-            self.wake_at = step.wake_at;
-            debug_assert!(step.persist.is_empty() && step.effects.is_empty());
+        if retain {
+            self.unsent(&topic);
         }
+    }
+
+    /// What is to be retained and is not goes out again later.
+    fn unsent(&mut self, topic: &Topic) {
+        self.core.unsent(topic);
+        self.wake_at = self.core.wake_at();
     }
 
     fn append(&mut self, batch: Batch) {

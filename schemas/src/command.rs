@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AppId, CommandId, EdgeId, SessionId};
 use crate::json::Json;
+use crate::sign::Signature;
 
 /// On `to/<e>/command`, signed by a center.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,8 @@ pub struct Command {
 pub enum Order {
     /// Start an app anew, with fresh memory; also releases it from quarantine and undoes its replacement.
     RestartApp(AppId),
+    /// Show the signed desired state with the highest number that is held: a center that has lost its own asks.
+    ShowDesired,
 }
 
 /// On `edge/<e>/reply/command`, signed by the edge.
@@ -43,4 +46,18 @@ pub struct Reply {
     pub done: bool,
     /// What came of it, for people.
     pub message: String,
+}
+
+/// On `edge/<e>/reply/desired`, signed by the edge: a message of a center, as it came. It is worth what that center's
+/// signature makes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Shown {
+    /// Version of this message's form: 1.
+    pub v: u32,
+    /// The edge.
+    pub edge: EdgeId,
+    /// The payload that was retained on `to/<e>/desired`.
+    pub text: String,
+    /// The center's signature over that topic and payload.
+    pub sig: Signature,
 }

@@ -14,6 +14,9 @@ use crate::sign::{Document, Signed};
 /// The largest catalog, in bytes of JSON; a center refuses to publish what would make it larger.
 pub const CATALOG_BYTES_MAX: usize = 900 * 1024;
 
+/// How far the version of a catalog may jump past the highest that was seen: it is a sum of document numbers.
+pub const CATALOG_JUMP_MAX: u64 = 1 << 32;
+
 /// One version of an app, as its publisher signed it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,7 +87,8 @@ pub struct Catalog {
     pub v: u32,
     /// The fleet it is for.
     pub fleet: FleetId,
-    /// Grows with each publication; an edge never goes back.
+    /// The sum of the numbers of the documents that it is made of: so it grows with each publication, and what two
+    /// centers published at once is greater than what either did. An edge never goes back.
     pub version: u64,
     /// Releases by the digest of their document; for each app the newest, and what is still desired.
     pub releases: BTreeMap<Digest, Signed<Release>>,

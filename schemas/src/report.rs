@@ -291,6 +291,9 @@ pub struct CenterStatus {
     pub catalog: u64,
     /// Records on disk.
     pub records: u64,
+    /// How often, in this run, a retained message was said again: another hand had changed it, or the broker had not
+    /// taken it.
+    pub repeated: u64,
     /// The agent's version.
     pub agent: String,
 }

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 use flotilla_schemas::app::Manifest;
-use flotilla_schemas::command::{Command, Reply};
+use flotilla_schemas::command::{Command, Reply, Shown};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fault::Answer;
@@ -57,6 +57,7 @@ fn the_schemas_are_current() {
     schema::<Release>("release");
     schema::<Reply>("reply");
     schema::<ScriptRelease>("script-release");
+    schema::<Shown>("shown");
     schema::<Status>("status");
     schema::<Want>("want");
 }

@@ -57,6 +57,18 @@ impl Commands {
         Self { session, given: 0, waiting: BTreeMap::new() }
     }
 
+    /// Makes a command that nobody waits for.
+    pub fn note(&mut self, edge: &EdgeId, session: &SessionId, order: Order) -> Option<Command> {
+        let (id, order) = (self.next()?, Json::of(&order).ok()?);
+        Some(Command { v: 1, edge: edge.clone(), session: session.clone(), id, order })
+    }
+
+    /// A session leaves room for the number: it is shorter than an id may be.
+    fn next(&mut self) -> Option<CommandId> {
+        self.given += 1;
+        CommandId::new(format!("{}-{}", self.session, self.given)).ok()
+    }
+
     /// Makes a command for the edge as it runs now.
     pub fn give(
         &mut self,
@@ -72,14 +84,12 @@ impl Commands {
         if !present.online {
             return Err(CommandError::Offline(edge.clone()));
         }
-        // A session leaves room for the number: it is shorter than an id may be.
         let busy = || CommandError::Busy(edge.clone());
-        let id = CommandId::new(format!("{}-{}", self.session, self.given + 1)).map_err(|_| busy())?;
         let order = Json::of(&order).map_err(|_| busy())?;
         if self.waiting.len() >= COMMANDS_MAX {
             return Err(busy());
         }
-        self.given += 1;
+        let id = self.next().ok_or_else(busy)?;
         let waiting = Waiting { request, edge: edge.clone(), due_ms: mono_ms + REPLY_MS_MAX };
         self.waiting.insert(id.clone(), waiting);
         Ok(Command { v: 1, edge: edge.clone(), session: present.status.meta.session.clone(), id, order })

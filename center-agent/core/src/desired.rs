@@ -30,9 +30,9 @@ pub fn join(present: Present<'_>, edge: &EdgeId) -> BTreeMap<Slot, Item> {
     policy.into_iter().chain(services).collect()
 }
 
-/// Joins what was heard into what is said: the greater item of each slot.
-pub fn join_heard(items: &mut BTreeMap<Slot, Item>, heard: &Desired) {
-    for (slot, other) in &heard.items {
+/// Joins what was heard into what is said: the greater item of each slot. What is of another era is void.
+pub fn join_heard(items: &mut BTreeMap<Slot, Item>, heard: &Desired, era: u32) {
+    for (slot, other) in heard.items.iter().filter(|(_, item)| item.key().era == era) {
         if items.get(slot).is_none_or(|item| other.replaces(item)) {
             items.insert(slot.clone(), other.clone());
         }
@@ -179,9 +179,11 @@ mod tests {
                 Item::new(flotilla_schemas::desired::Key { n, ..ours.key().clone() }, &Wanted::Gone).unwrap(),
             )]),
         };
-        join_heard(&mut items, &heard(1));
+        join_heard(&mut items, &heard(1), 1);
         assert_eq!(items[&slot], ours);
-        join_heard(&mut items, &heard(99));
+        join_heard(&mut items, &heard(99), 2);
+        assert_eq!(items[&slot], ours, "of another era");
+        join_heard(&mut items, &heard(99), 1);
         assert_eq!(items[&slot].wanted(), Ok(Wanted::Gone));
     }
 }

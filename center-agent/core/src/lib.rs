@@ -52,15 +52,16 @@ pub use document::{AppDocument, Body, Document, On, Run, ScriptDocument, Service
 pub use interval::{INTERVALS_MAX, Intervals};
 pub use registry::EdgeRow;
 pub use request::{Request, RequestId};
-pub use retained::{BEHIND_MS, QUIET_MS, SWEEP_MS_MAX};
+pub use retained::{BEHIND_MS, PAUSE_MS_MAX, PAUSE_MS_MIN, QUIET_MS, REPAIR_MS, SWEEP_MS_MAX};
 pub use row::{Row, Write};
 pub use service::{Reason, ServiceError, ServiceStart, ServiceStop};
 pub use step::{Effect, Held, Input, Note, Step};
 
 use flotilla_schemas::topic::filters_edges;
 
-/// What a center subscribes to: all that edges write, and what centers had the broker retain.
+/// What a center subscribes to: what centers had the broker retain, and all that edges write. What was decided comes
+/// first, so that a fleet's many messages do not keep a center from hearing it before it begins.
 pub fn filters() -> Vec<String> {
-    let centers = ["to/+/desired", "intent/+/+", "catalog/targets"];
-    filters_edges().into_iter().chain(centers.map(str::to_owned)).collect()
+    let centers = ["intent/+/+", "catalog/targets", "to/+/desired"];
+    centers.map(str::to_owned).into_iter().chain(filters_edges()).collect()
 }

@@ -2,12 +2,12 @@
 //!
 //! An edge's messages are verified by its pinned key, its status by the key that the status shows (the registry
 //! pins it), those of centers by the fleet file. Ids inside must be those of the topic. An empty payload means
-//! nothing.
+//! nothing. What is longer than its kind needs is not even read: so every text and count in it has a bound.
 
-use flotilla_schemas::command::Reply;
+use flotilla_schemas::command::{Reply, Shown};
 use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fleet::Fleet;
-use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch};
+use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batch};
 use flotilla_schemas::release::Catalog;
 use flotilla_schemas::report::{AppRow, Inventory, Status, WANT_CHUNKS_MAX, Want};
 use flotilla_schemas::sign::{self, SignError, Signature};
@@ -17,7 +17,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::document::{Body, Document};
-use crate::registry::Registry;
+use crate::registry::{EDGE_BYTES_MAX, Registry};
+
+/// The most bytes of a status.
+pub const STATUS_BYTES_MAX: usize = 4 * 1024;
+
+/// The most bytes of an edge's row of its own distribution table.
+pub const ROW_BYTES_MAX: usize = 8 * 1024;
+
+/// The most bytes of a question for chunks.
+pub const WANT_BYTES_MAX: usize = 16 * 1024;
+
+/// The most bytes of any other message.
+pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What was said.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +50,8 @@ pub enum Said {
     Want(Want),
     /// An edge's reply to a command.
     Reply(Reply),
+    /// What a center wanted of an edge, as the edge kept it.
+    Shown(Shown),
     /// A decision of a center.
     Document(Box<Document>),
     /// What an edge should be, as a center retained it.
@@ -55,6 +69,14 @@ pub enum Disbelief {
     /// Not signed by whom it should be.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// Longer than any message of its kind.
+    #[error("it has {bytes} bytes, more than {most}")]
+    Long {
+        /// Its size.
+        bytes: usize,
+        /// The most that there may be.
+        most: usize,
+    },
     /// Not of the expected shape.
     #[error("it is unreadable: {0}")]
     Shape(String),
@@ -78,6 +100,10 @@ impl Message<'_> {
     pub fn read(&self, fleet: &Fleet, registry: &Registry) -> Result<Said, Disbelief> {
         if self.payload.is_empty() {
             return Ok(Said::Nothing);
+        }
+        let (bytes, most) = (self.payload.len(), bytes_max(self.topic));
+        if bytes > most {
+            return Err(Disbelief::Long { bytes, most });
         }
         match self.topic {
             Topic::Edge(edge, rest) => self.of_edge(edge, rest, fleet, registry),
@@ -135,6 +161,11 @@ impl Message<'_> {
                 at_most("chunks", want.chunks.len(), WANT_CHUNKS_MAX)?;
                 Ok(Said::Want(want))
             }
+            EdgeTopic::Reply(name) if name == "desired" => {
+                let shown: Shown = self.signed(edge, fleet, registry)?;
+                same("edge", &shown.edge, edge)?;
+                Ok(Said::Shown(shown))
+            }
             EdgeTopic::Reply(_) => {
                 let reply: Reply = self.signed(edge, fleet, registry)?;
                 same("edge", &reply.edge, edge)?;
@@ -190,6 +221,20 @@ impl Message<'_> {
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, Disbelief> {
         serde_json::from_slice(self.payload).map_err(|error| Disbelief::Shape(error.to_string()))
+    }
+}
+
+/// The most bytes of a message. What centers sign is bounded by what a broker takes alone.
+fn bytes_max(topic: &Topic) -> usize {
+    let Topic::Edge(_, rest) = topic else { return MESSAGE_BYTES_MAX };
+    match rest {
+        EdgeTopic::Status | EdgeTopic::Avail => STATUS_BYTES_MAX,
+        EdgeTopic::App(_) => ROW_BYTES_MAX,
+        EdgeTopic::Inventory => EDGE_BYTES_MAX,
+        // The records, the largest of which travels alone, and what stands around them.
+        EdgeTopic::Journal(_) => 2 * BATCH_BYTES_MAX,
+        EdgeTopic::Want => WANT_BYTES_MAX,
+        _ => MESSAGE_BYTES_MAX,
     }
 }
 
@@ -334,6 +379,23 @@ mod tests {
         let script = "s".parse().unwrap();
         let forged = ScriptDocument { script, release: forged, apps, before: None };
         assert!(matches!(read(Body::Script(forged)), Err(Disbelief::Sign(_))));
+    }
+
+    #[test]
+    fn what_is_longer_than_its_kind_needs_is_not_read() {
+        for (topic, most) in [
+            ("status", STATUS_BYTES_MAX),
+            ("app/a", ROW_BYTES_MAX),
+            ("inventory", EDGE_BYTES_MAX),
+            ("want", WANT_BYTES_MAX),
+            ("journal/0/8b", 2 * BATCH_BYTES_MAX),
+            ("reply/command", MESSAGE_BYTES_MAX),
+        ] {
+            let topic = format!("edge/e1/{topic}");
+            let read = |bytes: usize| read(&topic, &" ".repeat(bytes), Some(&edge_key("e1")));
+            assert!(matches!(read(most + 1), Err(Disbelief::Long { .. })), "{topic}");
+            assert!(!matches!(read(most), Err(Disbelief::Long { .. })), "{topic}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use flotilla_schemas::fleet::{Center, Fleet};
 use flotilla_schemas::journal::{Batch, Body as Said, Lane, Record};
 use flotilla_schemas::publisher::{Makers, Publisher};
 use flotilla_schemas::release::{Release, ScriptRelease};
-use flotilla_schemas::report::{Inventory, Meta, Mode, Profile, Status};
+use flotilla_schemas::report::{AppRow, AppState, Inventory, Meta, Mode, Profile, Status};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Json, Signed};
@@ -26,6 +26,10 @@ pub fn key(id: &str, seed: u8) -> SecretKey {
 
 pub fn center_key() -> SecretKey {
     key("c1", 1)
+}
+
+pub fn other_center_key() -> SecretKey {
+    key("c2", 3)
 }
 
 pub fn publisher() -> SecretKey {
@@ -47,7 +51,10 @@ pub fn fleet() -> Fleet {
         fleet: "f".parse().unwrap(),
         era: 1,
         durable: 1,
-        centers: vec![Center { id: "c1".parse().unwrap(), key: center_key().public() }],
+        centers: vec![
+            Center { id: "c1".parse().unwrap(), key: center_key().public() },
+            Center { id: "c2".parse().unwrap(), key: other_center_key().public() },
+        ],
         operators: vec![],
         publishers: vec![Publisher::of(&publisher(), Makers::All), Publisher::of(&bounded(), north)],
     }
@@ -75,6 +82,22 @@ pub fn status(edge: &str, seq: u64) -> Status {
         disk_free_bytes: 0,
         runtime: "r".into(),
         agent: "0".into(),
+    }
+}
+
+/// An edge's row of an app.
+pub fn row(edge: &str, app: &str, installed: &str) -> AppRow {
+    AppRow {
+        meta: status(edge, 1).meta,
+        app: app.parse().unwrap(),
+        installed: installed.into(),
+        latest: installed.into(),
+        state: AppState::Installed,
+        since: 0,
+        waits: String::new(),
+        replaced_by: String::new(),
+        loads: 0,
+        downloads: 0,
     }
 }
 
@@ -215,15 +238,17 @@ impl World {
 
     /// An edge says what it can do.
     pub fn profile(&mut self, edge: &str, profile: Profile) {
-        self.registry.inventory(Inventory {
-            meta: status(edge, 2).meta,
-            apps: BTreeMap::new(),
-            services: BTreeMap::new(),
-            profile,
-            arch: "x86_64".into(),
-            runtime: "r".into(),
-            agent: "0".into(),
-        });
+        self.registry
+            .inventory(Inventory {
+                meta: status(edge, 2).meta,
+                apps: BTreeMap::new(),
+                services: BTreeMap::new(),
+                profile,
+                arch: "x86_64".into(),
+                runtime: "r".into(),
+                agent: "0".into(),
+            })
+            .unwrap();
     }
 
     pub fn apps(&mut self, apps: &[&str]) -> &mut Self {

@@ -47,8 +47,6 @@ pub enum Input {
         /// What is asked for.
         request: Request,
     },
-    /// A retained message could not be queued; it is to be published again.
-    Unsent(Topic),
     /// Time has passed.
     Tick,
 }

@@ -46,6 +46,7 @@ impl Core {
     fn carry_out_order(&mut self, order: &Order) -> Result<String, String> {
         match order {
             Order::RestartApp(app) => self.restart_app(app),
+            Order::ShowDesired => Err("it keeps nothing to show yet".to_owned()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What may be run: the newest release of each app and script, and the one before it, which an edge may still hold.
 //!
-//! The catalog follows from the documents alone, so every center makes the same one; its version is the highest
-//! number among them. Chunks that are not of the catalog are not served.
+//! The catalog follows from the documents alone, so every center makes the same one; its version is the sum of
+//! their numbers, so that what two centers published at once is greater than what either did. Chunks that are not of the catalog are not served.
 
 pub mod publication;
 
@@ -61,7 +61,7 @@ impl Listing {
     }
 
     fn add_app(&mut self, ver: &Ver, document: &AppDocument) {
-        self.message.version = self.message.version.max(ver.n);
+        self.message.version = self.message.version.saturating_add(ver.n);
         for signed in [Some(&document.release), document.before.as_ref()].into_iter().flatten() {
             let Ok(release) = signed.read() else { continue };
             let digest = signed.digest();
@@ -75,7 +75,7 @@ impl Listing {
     }
 
     fn add_script(&mut self, ver: &Ver, document: &ScriptDocument) {
-        self.message.version = self.message.version.max(ver.n);
+        self.message.version = self.message.version.saturating_add(ver.n);
         for signed in [Some(&document.release), document.before.as_ref()].into_iter().flatten() {
             let Ok(release) = signed.read() else { continue };
             let digest = signed.digest();

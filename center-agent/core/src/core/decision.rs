@@ -10,8 +10,9 @@ use super::Core;
 use crate::answer::{Answer, Published, Refusal};
 use crate::catalog::publication::{Publication, PublishError, judge_app, judge_script, judge_size};
 use crate::command::CommandError;
-use crate::document::{Body, ServiceDocument};
+use crate::document::{Body, Document, DocumentId, ServiceDocument};
 use crate::request::{Request, RequestId};
+use crate::retained::Cause;
 use crate::row::{Row, Write};
 use crate::step::{Effect, Step};
 use crate::view::ServiceView;
@@ -56,12 +57,25 @@ impl Core {
             Publication::Known(digest) => (digest, false),
             Publication::New(digest, body) => {
                 judge_size(&self.config.fleet.fleet, &self.documents, &body)?;
+                self.pass_catalog(&body.id());
                 self.hold(*body, now, step);
                 (digest, true)
             }
         };
         let catalog = self.catalog.message().version;
         Ok(Answer::Published(Published { release, catalog, new }))
+    }
+
+    /// Sees to it that the catalog's version grows past any that a center ever signed, when this document gets the
+    /// next number: all of them may have lost what it was made of.
+    fn pass_catalog(&mut self, id: &DocumentId) {
+        let number = |(other, document): (&DocumentId, &Document)| match document.body {
+            Body::App(_) | Body::Script(_) if other != id => document.ver.n,
+            _ => 0,
+        };
+        let others: u64 = self.documents.all().map(number).sum();
+        // What is out of reach is an attack's, and no publication waits for it.
+        let _ = self.documents.see(self.catalog_seen.saturating_sub(others));
     }
 
     fn serve(&mut self, document: ServiceDocument, now: Now, step: &mut Step) -> Answer {
@@ -103,7 +117,7 @@ impl Core {
     fn hold(&mut self, body: Body, now: Now, step: &mut Step) {
         let document = self.documents.decide(body, now.wall_ms);
         step.note("document decided", None, document.body.id().topic());
-        self.retain_document(&document);
+        self.retain_document(&document, Cause::Here);
         step.persist.push(Write::put(Row::Document(document)));
     }
 }

@@ -1,9 +1,11 @@
 //! What a center does about a message that it believes, and about a batch that is on disk.
 
+use flotilla_schemas::command::{Order, Shown};
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::desired::slots_digest;
 use flotilla_schemas::fault::Fault;
 use flotilla_schemas::journal::{Ack, Batch, Lane};
+use flotilla_schemas::release::CATALOG_JUMP_MAX;
 use flotilla_schemas::report::{AppRow, Status, Want};
 use flotilla_schemas::sign::Signature;
 use flotilla_schemas::time::Now;
@@ -16,6 +18,7 @@ use crate::desk::{FaultRow, answer};
 use crate::document::{Document, Jump};
 use crate::message::{Message, Said};
 use crate::registry::Heard;
+use crate::retained::Cause;
 use crate::row::{Row, Write};
 use crate::step::{Effect, Held, Step};
 
@@ -45,7 +48,11 @@ impl Core {
                 }
             }
             Said::Status(status) => self.status(topic, *status, live, now, step),
-            Said::Inventory(inventory) => self.registry.inventory(inventory),
+            Said::Inventory(inventory) => {
+                if let Err(error) = self.registry.inventory(inventory) {
+                    self.warn("inventory not taken", topic, error, now, step);
+                }
+            }
             Said::App(row) => self.app_row(topic, row, now, step),
             Said::Batch(batch) => self.batch(batch, step),
             Said::Want(want) => self.wanted(topic, want, now, step),
@@ -54,28 +61,36 @@ impl Core {
                     step.effects.push(Effect::Reply { id, answer: Ok(Answer::Reply(reply)) });
                 }
             }
+            Said::Shown(Shown { edge, text, sig, .. }) => {
+                let topic = Topic::To(edge, ToTopic::Desired);
+                self.hear(&topic, text.as_bytes(), Some(&sig), live, now, step);
+            }
             Said::Document(document) => self.adopt(topic, *document, now, step),
             Said::Desired(desired) => {
                 let n_max = desired.items.values().map(|item| item.key().n).max().unwrap_or_default();
                 let seen = self.documents.see(n_max);
                 if self.believe(seen, topic, now, step) {
+                    self.catalog_seen(desired.min_catalog);
                     let edge = desired.edge.clone();
                     self.heard.insert(edge.clone(), desired);
-                    self.retain_desired(&edge);
+                    self.retain_desired(&edge, Cause::Heard);
                 }
             }
-            Said::Catalog(catalog) => {
-                let seen = self.documents.see(catalog.version);
-                self.believe(seen, topic, now, step);
-            }
+            Said::Catalog(catalog) => self.catalog_seen(catalog.version),
+        }
+    }
+
+    /// A version of the catalog that a center signed: the next one published here is greater. One that is out of reach
+    /// is a mistake or an attack.
+    fn catalog_seen(&mut self, version: u64) {
+        if version <= self.catalog.message().version.max(self.catalog_seen).saturating_add(CATALOG_JUMP_MAX) {
+            self.catalog_seen = self.catalog_seen.max(version);
         }
     }
 
     fn status(&mut self, topic: &Topic, status: Status, live: bool, now: Now, step: &mut Step) {
         let edge = status.meta.edge.clone();
-        let (digest, catalog) = (status.desired_digest, status.catalog);
-        let seen = self.documents.see(status.n_max);
-        self.believe(seen, topic, now, step);
+        let (digest, catalog, n_max) = (status.desired_digest, status.catalog, status.n_max);
         let was_online = self.registry.get(&edge).is_some_and(|edge| edge.online);
         match self.registry.status(status, live, now) {
             Err(error) => return self.warn("edge refused", topic, error, now, step),
@@ -85,7 +100,7 @@ impl Core {
                     step.note("edge taken on, its key pinned", Some(&edge), "");
                 }
                 step.persist.extend(self.registry.row(&edge).map(|row| Write::put(Row::Edge(row))));
-                self.retain_desired(&edge);
+                self.retain_desired(&edge, Cause::Here);
             }
         }
         if live && !was_online {
@@ -93,6 +108,25 @@ impl Core {
         }
         if live {
             self.send_again(&edge, digest, catalog, now);
+            self.ask_back(&edge, n_max, now, step);
+        }
+    }
+
+    /// An edge that has seen a number which this center has not may hold what all centers have lost. Its word for a
+    /// number is worth nothing; that of the center which signed it is.
+    fn ask_back(&mut self, edge: &EdgeId, n_max: u64, now: Now, step: &mut Step) {
+        if !self.swept || n_max <= self.documents.seen() || !self.registry.ask(edge, now) {
+            return;
+        }
+        let Some(known) = self.registry.get(edge) else { return };
+        let session = &known.status.meta.session;
+        if let Some(command) = self.commands.note(edge, session, Order::ShowDesired) {
+            step.note(
+                "edge asked what it holds: it has seen a number that is not known here",
+                Some(edge),
+                n_max,
+            );
+            step.send(edge, ToTopic::Command, &command);
         }
     }
 
@@ -114,10 +148,9 @@ impl Core {
 
     fn app_row(&mut self, topic: &Topic, row: AppRow, now: Now, step: &mut Step) {
         let (edge, app) = (row.meta.edge.clone(), row.app.clone());
-        if self.registry.app(row) {
-            self.retain_distribution(&app, &edge);
-        } else {
-            self.warn("row of an app not taken", topic, "its edge is unknown or has too many", now, step);
+        match self.registry.app(row) {
+            Ok(()) => self.retain_distribution(&app, &edge),
+            Err(error) => self.warn("row of an app not taken", topic, error, now, step),
         }
     }
 
@@ -188,7 +221,7 @@ impl Core {
             Ok(true) => {
                 step.note("document taken from the broker", None, topic);
                 step.persist.push(Write::put(Row::Document(document.clone())));
-                self.retain_document(&document);
+                self.retain_document(&document, Cause::Heard);
             }
             Ok(false) => {}
             Err(jump) => self.warn("message not believed", topic, jump, now, step),

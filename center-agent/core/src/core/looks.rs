@@ -54,16 +54,16 @@ impl Core {
         })
     }
 
-    /// A row of the distribution table; none if the edge said nothing of the app.
+    /// A row of the distribution table; none if the edge said nothing of the app, or nobody published it.
     pub fn distribution(&self, app: &AppId, edge: &EdgeId) -> Option<Distribution> {
         let row = self.registry.get(edge)?.apps.get(app)?;
-        let listed = self.catalog.app(app);
+        let listed = self.catalog.app(app)?;
         Some(Distribution {
             v: 1,
             app: app.clone(),
             edge: edge.clone(),
-            latest: listed.map(|l| l.release.manifest.version.to_string()).unwrap_or_default(),
-            size_bytes: listed.map(|l| l.release.wasm.size).unwrap_or_default(),
+            latest: listed.release.manifest.version.to_string(),
+            size_bytes: listed.release.wasm.size,
             installed: row.installed.clone(),
             state: row.state,
             waits: row.waits.clone(),

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::time::Now;
-use flotilla_schemas::{CenterId, EdgeId, SessionId};
+use flotilla_schemas::{CenterId, EdgeId, SessionId, Topic};
 
 use crate::answer::Refusal;
 use crate::catalog::Listing;
@@ -79,6 +79,8 @@ pub struct Core {
     warnings: Warnings,
     /// What was retained for edges, other than this center would have it.
     heard: BTreeMap<EdgeId, Desired>,
+    /// The highest version of a catalog that any center signed.
+    catalog_seen: u64,
     behind: Behind,
     sweep: Sweep,
     /// Whether a sweep was ever finished.
@@ -113,6 +115,7 @@ impl Core {
             retained: Retained::default(),
             warnings: Warnings::default(),
             heard: BTreeMap::new(),
+            catalog_seen: 0,
             behind: Behind::default(),
             sweep: Sweep::Idle,
             swept: false,
@@ -128,6 +131,7 @@ impl Core {
     /// Takes an input; see [`Step`] for what is to be done with what comes out.
     pub fn handle(&mut self, input: Input, now: Now) -> Step {
         let mut step = Step::default();
+        self.retained.pass_time(now.mono_ms);
         match input {
             Input::Connected => self.connected(now),
             Input::Disconnected => {
@@ -152,12 +156,16 @@ impl Core {
                 }
             }
             Input::Request { id, request } => self.decide(id, request, now, &mut step),
-            Input::Unsent(topic) => self.retained.unsent(&topic),
             Input::Tick => {}
         }
         self.pass_time(now, &mut step);
         step.wake_at = self.wake_at();
         step
+    }
+
+    /// A retained message of the last step was not queued, or the broker did not take it: it goes out again later.
+    pub fn unsent(&mut self, topic: &Topic) {
+        self.retained.unsent(topic);
     }
 
     fn connected(&mut self, now: Now) {
@@ -199,7 +207,7 @@ impl Core {
     }
 
     fn send(&mut self, now: Now, step: &mut Step) {
-        for (topic, payload) in self.retained.take(now.mono_ms) {
+        for (topic, payload) in self.retained.take() {
             step.effects.push(Effect::Publish { topic, payload, retain: true });
         }
         let chunks = self.delivery.take(now.mono_ms);
@@ -209,9 +217,9 @@ impl Core {
         }
     }
 
-    fn wake_at(&self) -> Option<u64> {
-        let connected =
-            (self.sweep == Sweep::Done).then(|| [self.delivery.due_at(), self.retained.repair_at()]);
+    /// When [`Input::Tick`] is due at the latest, in milliseconds of running time.
+    pub fn wake_at(&self) -> Option<u64> {
+        let connected = (self.sweep == Sweep::Done).then(|| [self.delivery.due_at(), self.retained.due_at()]);
         let always =
             [self.sweep.ends_at(), self.commands.due_at(), Some(self.pulse_at), Some(self.status_at)];
         always.into_iter().chain(connected.into_iter().flatten()).flatten().min()

@@ -12,42 +12,43 @@ use super::{Core, ONLINE};
 use crate::catalog::Listing;
 use crate::desired::{join, join_heard};
 use crate::document::{Body, Document};
+use crate::retained::Cause;
 
 impl Core {
     /// All of it, from what is on disk.
     pub(super) fn retain_all(&mut self) {
         let avail = Topic::Center(self.config.center.clone(), CenterTopic::Avail);
-        self.retained.want(avail, ONLINE.to_vec());
+        self.retained.want(avail, ONLINE.to_vec(), Cause::Here);
         for (id, document) in self.documents.clone().all() {
-            self.retain(id.topic(), document);
+            self.retain(id.topic(), document, Cause::Here);
         }
-        self.retain_catalog();
-        self.retain_desired_of_all();
+        self.retain_catalog(Cause::Here);
+        self.retain_desired_of_all(Cause::Here);
     }
 
     /// A document that is new, and all that follows from it.
-    pub(super) fn retain_document(&mut self, document: &Document) {
-        self.retain(document.body.id().topic(), document);
+    pub(super) fn retain_document(&mut self, document: &Document, cause: Cause) {
+        self.retain(document.body.id().topic(), document, cause);
         match &document.body {
             Body::App(_) | Body::Script(_) => {
                 self.catalog = Listing::of(&self.config.fleet.fleet, &self.documents);
-                self.retain_catalog();
-                self.retain_desired_of_all();
+                self.retain_catalog(cause);
+                self.retain_desired_of_all(cause);
             }
-            Body::Service(service) => service.on.keys().for_each(|edge| self.retain_desired(edge)),
-            Body::Countermeasures(_) => self.retain_desired_of_all(),
+            Body::Service(service) => service.on.keys().for_each(|edge| self.retain_desired(edge, cause)),
+            Body::Countermeasures(_) => self.retain_desired_of_all(cause),
         }
     }
 
-    fn retain_catalog(&mut self) {
+    fn retain_catalog(&mut self, cause: Cause) {
         let catalog = self.catalog.message().clone();
         if catalog.version > 0 {
-            self.retain(Topic::Catalog("targets".into()), &catalog);
+            self.retain(Topic::Catalog("targets".into()), &catalog, cause);
         }
         let scripts: Vec<ScriptId> = self.catalog.scripts().map(|(script, _)| script.clone()).collect();
         for script in scripts {
             if let Some(detail) = self.script(&script) {
-                self.retain(Topic::Script(script), &detail.summary);
+                self.retain(Topic::Script(script), &detail.summary, Cause::Here);
             }
         }
         self.retain_app_views();
@@ -61,26 +62,26 @@ impl Core {
 
     pub(super) fn retain_app_views(&mut self) {
         for summary in self.apps() {
-            self.retain(Topic::App(summary.app.clone()), &summary);
+            self.retain(Topic::App(summary.app.clone()), &summary, Cause::Here);
         }
     }
 
     /// A row of the distribution table.
     pub(super) fn retain_distribution(&mut self, app: &AppId, edge: &EdgeId) {
         if let Some(row) = self.distribution(app, edge) {
-            self.retain(Topic::Distribution(app.clone(), edge.clone()), &row);
+            self.retain(Topic::Distribution(app.clone(), edge.clone()), &row, Cause::Here);
         }
     }
 
-    fn retain_desired_of_all(&mut self) {
+    fn retain_desired_of_all(&mut self, cause: Cause) {
         let edges: Vec<EdgeId> = self.registry.all().map(|(edge, _)| edge.clone()).collect();
-        edges.iter().for_each(|edge| self.retain_desired(edge));
+        edges.iter().for_each(|edge| self.retain_desired(edge, cause));
     }
 
     /// What an edge should be.
-    pub(super) fn retain_desired(&mut self, edge: &EdgeId) {
+    pub(super) fn retain_desired(&mut self, edge: &EdgeId, cause: Cause) {
         if let Some(desired) = self.desired(edge) {
-            self.retain(Topic::To(edge.clone(), ToTopic::Desired), &desired);
+            self.retain(Topic::To(edge.clone(), ToTopic::Desired), &desired, cause);
         }
     }
 
@@ -90,7 +91,7 @@ impl Core {
         let edge_epoch = self.registry.get(edge)?.status.journal_epoch.clone();
         let (mut items, mut min_catalog) = (join(self.present(), edge), self.catalog.message().version);
         if let Some(heard) = self.heard.get(edge).filter(|heard| heard.edge_epoch == edge_epoch) {
-            join_heard(&mut items, heard);
+            join_heard(&mut items, heard, self.config.fleet.era);
             min_catalog = min_catalog.max(heard.min_catalog);
         }
         let (fleet, edge) = (self.config.fleet.fleet.clone(), edge.clone());
@@ -101,7 +102,7 @@ impl Core {
     pub(super) fn retain_status(&mut self, now: Now) {
         self.seq += 1;
         let status = self.center_status(now.wall_ms);
-        self.retain(Topic::Center(self.config.center.clone(), CenterTopic::Status), &status);
+        self.retain(Topic::Center(self.config.center.clone(), CenterTopic::Status), &status, Cause::Here);
     }
 
     /// The center's own state at this time.
@@ -119,14 +120,15 @@ impl Core {
             list_ver: self.documents.countermeasures().map_or(0, |(_, list)| list.version),
             catalog: self.catalog.message().version,
             records: self.config.records,
+            repeated: self.retained.repeated(),
             agent: self.config.agent.clone(),
         }
     }
 
     /// Serialising one of our own types does not fail; if it did, the broker would keep what it has.
-    fn retain<T: Serialize>(&mut self, topic: Topic, message: &T) {
+    fn retain<T: Serialize>(&mut self, topic: Topic, message: &T, cause: Cause) {
         if let Ok(payload) = serde_json::to_vec(message) {
-            self.retained.want(topic, payload);
+            self.retained.want(topic, payload, cause);
         }
     }
 }

@@ -53,12 +53,12 @@ impl FaultRow {
             Body::Fault(fault) => {
                 let age = |fault: &Fault| (fault.attempt, fault.count);
                 if self.seen.as_ref().is_none_or(|seen| age(fault) > age(seen)) {
-                    self.seen = Some(fault.clone());
+                    self.seen = Some(shortened(fault));
                 }
             }
             Body::Restoration { attempt, measure, cause, center, .. } => {
                 if self.decided.as_ref().is_none_or(|decided| *attempt > decided.attempt) {
-                    let (cause, center) = (cause.clone(), center.clone());
+                    let (cause, center) = (cause.chars().take(TEXT_CHARS_MAX).collect(), center.clone());
                     self.decided = Some(Decided { attempt: *attempt, measure: *measure, cause, center });
                 }
             }
@@ -82,5 +82,43 @@ impl FaultRow {
         let fault = self.seen.as_ref().filter(|_| self.closed.is_none())?;
         let decided = self.decided.as_ref().is_some_and(|decided| decided.attempt >= fault.attempt);
         (fault.by == By::Center && !decided).then_some(fault)
+    }
+}
+
+/// The longest text of a fault that is kept, in characters.
+pub const TEXT_CHARS_MAX: usize = 1024;
+
+/// The most lines of a backtrace, and the most measures tried, that are kept; of these the last.
+pub const LINES_MAX: usize = 32;
+
+/// A fault as it is kept. Its edge should have kept these bounds; what it sent is in its journal all the same.
+fn shortened(fault: &Fault) -> Fault {
+    let short = |text: &String| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
+    let lines = fault.backtrace.iter().take(LINES_MAX);
+    Fault {
+        step: fault.step.as_ref().map(short),
+        message: short(&fault.message),
+        backtrace: lines.map(|line| line.chars().take(TEXT_CHARS_MAX / 4).collect()).collect(),
+        tried: fault.tried.iter().rev().take(LINES_MAX).rev().copied().collect(),
+        ..fault.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{batch, fault};
+
+    #[test]
+    fn whatever_an_edge_says_of_a_fault_little_of_it_is_kept() {
+        let Body::Fault(mut endless) = fault("f", 1, 1) else { panic!() };
+        let text = "ä".repeat(100 * TEXT_CHARS_MAX);
+        (endless.message, endless.step) = (text.clone(), Some(text.clone()));
+        (endless.backtrace, endless.tried) = (vec![text; 100], vec![Measure::Tell; 10_000]);
+        let batch = batch("e1", 1, &[Body::Fault(endless)]);
+        let mut row = FaultRow::new("e1".parse().unwrap(), "f".parse().unwrap(), 0);
+        batch.readable().for_each(|record| row.join(&record));
+        let bytes = serde_json::to_vec(&row).unwrap().len();
+        assert!(row.is_open() && bytes < 32 * 1024, "{bytes}");
     }
 }

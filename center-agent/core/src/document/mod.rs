@@ -1,7 +1,8 @@
 //! What people decided, as signed documents that are retained on `intent/<kind>/<id>`.
 //!
 //! A document is whole and its last [version](Ver) wins. Everything else that a center publishes follows from its
-//! documents. Documents of an era before the fleet file's are void: they are neither loaded nor taken.
+//! documents. Documents of another era than the fleet file's are void: they are neither loaded nor
+//! taken, and of a later one, which no operator declared here, not even the number counts.
 
 mod body;
 mod release;
@@ -37,12 +38,17 @@ impl Documents {
     /// Takes a document that is on disk; one of a former era is void.
     pub fn load(&mut self, document: Document) {
         self.seen = self.seen.max(document.ver.n);
-        if document.ver.era >= self.era {
+        if document.ver.era == self.era {
             self.all.insert(document.body.id(), document);
         }
     }
 
-    /// Takes note of a number that somebody used.
+    /// The highest number that was seen in what a center signed.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Takes note of a number in what a center signed. Nobody else's counts.
     pub fn see(&mut self, n: u64) -> Result<(), Jump> {
         if n > self.seen.saturating_add(JUMP_MAX) {
             return Err(Jump { n, seen: self.seen });
@@ -68,10 +74,13 @@ impl Documents {
 
     /// Takes a document of another center, or one that this one has lost. True if it is newer than what was there.
     pub fn adopt(&mut self, document: Document) -> Result<bool, Jump> {
+        if document.ver.era > self.era {
+            return Ok(false);
+        }
         self.see(document.ver.n)?;
         let id = document.body.id();
         let newer = self.all.get(&id).is_none_or(|held| document.ver > held.ver);
-        if newer && document.ver.era >= self.era {
+        if newer && document.ver.era == self.era {
             self.all.insert(id, document);
             return Ok(true);
         }
@@ -177,5 +186,16 @@ mod tests {
         new.load(document.clone());
         assert_eq!(new.adopt(document), Ok(false));
         assert_eq!((new.countermeasures(), new.next().n), (None, 11));
+    }
+
+    #[test]
+    fn an_era_that_no_operator_declared_here_is_worth_nothing() {
+        let mut stolen = Documents::new("c1".parse().unwrap(), u32::MAX);
+        stolen.see(9).unwrap();
+        let document = stolen.decide(list(1), 0);
+        let mut documents = documents();
+        documents.load(document.clone());
+        assert_eq!(documents.adopt(document), Ok(false));
+        assert_eq!(documents.countermeasures(), None);
     }
 }

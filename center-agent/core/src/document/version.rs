@@ -1,7 +1,7 @@
 //! The version of a document: a counter that needs no clock.
 //!
-//! Versions are compared by era, number, author. A number is one more than the highest that was seen anywhere; a jump
-//! of more than [`JUMP_MAX`] is a mistake or an attack and is refused.
+//! Versions are compared by era, number, author. A number is one more than the highest that was seen anywhere in
+//! what a center signed; a jump of more than [`JUMP_MAX`] is a mistake or an attack and is refused.
 
 use flotilla_schemas::CenterId;
 use flotilla_schemas::desired::{JUMP_MAX, Key};

@@ -7,8 +7,12 @@ use flotilla_schemas::report::{AppRow, Inventory, Status};
 use flotilla_schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
-/// The most rows of apps that are kept of one edge.
-pub const APP_ROWS_MAX: usize = 1024;
+/// The most bytes that are kept of what one edge says that it has: its inventory and its rows, counted as their texts
+/// and [`ENTRY_BYTES`] for each entry.
+pub const EDGE_BYTES_MAX: usize = 128 * 1024;
+
+/// What an entry takes besides its texts.
+pub const ENTRY_BYTES: usize = 256;
 
 /// An edge on disk: its pinned key, and the status with which it last changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,8 +38,31 @@ pub struct Edge {
     pub online: bool,
     /// What it said that it has.
     pub inventory: Option<Inventory>,
-    /// Its own rows of its own distribution table; at most [`APP_ROWS_MAX`].
+    /// Its own rows of its own distribution table.
     pub apps: BTreeMap<AppId, AppRow>,
     /// When it was last heard live, in milliseconds of the center's running time.
     pub(super) heard_ms: u64,
+    /// When it was last asked what it holds, likewise.
+    pub(super) asked_ms: Option<u64>,
+}
+
+impl Edge {
+    /// What it has said that it has, in bytes; see [`EDGE_BYTES_MAX`].
+    pub(super) fn bytes(&self) -> usize {
+        self.inventory.as_ref().map_or(0, inventory_bytes) + self.apps.values().map(row_bytes).sum::<usize>()
+    }
+}
+
+/// What a row takes.
+pub(super) fn row_bytes(row: &AppRow) -> usize {
+    let texts = [&row.installed, &row.latest, &row.waits, &row.replaced_by];
+    ENTRY_BYTES + texts.map(String::len).iter().sum::<usize>()
+}
+
+/// What an inventory takes.
+pub(super) fn inventory_bytes(inventory: &Inventory) -> usize {
+    let apps = inventory.apps.values().map(|app| app.version.len());
+    let services = inventory.services.values().map(String::len);
+    let texts = [&inventory.arch, &inventory.runtime, &inventory.agent].map(String::len);
+    apps.chain(services).chain(texts).map(|text| ENTRY_BYTES + text).sum()
 }

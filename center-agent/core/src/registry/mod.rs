@@ -11,7 +11,9 @@ use flotilla_schemas::EdgeId;
 use flotilla_schemas::report::{AppRow, Inventory, Status};
 use flotilla_schemas::time::Now;
 
-pub use edge::{APP_ROWS_MAX, Edge, EdgeRow};
+use edge::{inventory_bytes, row_bytes};
+
+pub use edge::{EDGE_BYTES_MAX, Edge, EdgeRow};
 
 /// The most edges of one center; a further one is refused.
 pub const EDGES_MAX: usize = 100_000;
@@ -19,12 +21,26 @@ pub const EDGES_MAX: usize = 100_000;
 /// How long an edge counts as online without a word: three statuses and their jitter, in milliseconds.
 pub const SILENCE_MS_MAX: u64 = 100_000;
 
+/// The least time between two questions to an edge what it holds, in milliseconds.
+pub const ASK_MS_MIN: u64 = 60_000;
+
 /// Why a status was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// The id belongs to another key.
     #[error("take the status of {0}: it shows another key than the one that was pinned for it")]
     OtherKey(EdgeId),
+    /// It never showed a key.
+    #[error("hear {0}: it is unknown")]
+    Unknown(EdgeId),
+    /// It says too much.
+    #[error("keep what {edge} says that it has: it would be {bytes} bytes, more than {EDGE_BYTES_MAX}")]
+    TooMuch {
+        /// The edge.
+        edge: EdgeId,
+        /// What would be kept of it.
+        bytes: usize,
+    },
     /// There are as many edges as may be.
     #[error("take on {0}: there are {EDGES_MAX} edges already")]
     Full(EdgeId),
@@ -53,7 +69,8 @@ impl Registry {
         let EdgeRow { key, status, heard_ts } = row;
         let id = status.meta.edge.clone();
         let (inventory, apps) = (None, BTreeMap::new());
-        let edge = Edge { key, status, heard_ts, online: false, inventory, apps, heard_ms: 0 };
+        let edge =
+            Edge { key, status, heard_ts, online: false, inventory, apps, heard_ms: 0, asked_ms: None };
         self.edges.insert(id, edge);
     }
 
@@ -96,20 +113,33 @@ impl Registry {
     }
 
     /// Takes what an edge says that it has.
-    pub fn inventory(&mut self, inventory: Inventory) {
-        if let Some(edge) = self.edges.get_mut(&inventory.meta.edge) {
-            edge.inventory = Some(inventory);
-        }
+    pub fn inventory(&mut self, inventory: Inventory) -> Result<(), RegistryError> {
+        let id = &inventory.meta.edge;
+        let edge = self.edges.get_mut(id).ok_or_else(|| RegistryError::Unknown(id.clone()))?;
+        let before = edge.inventory.as_ref().map_or(0, inventory_bytes);
+        room(id, edge.bytes() - before + inventory_bytes(&inventory))?;
+        edge.inventory = Some(inventory);
+        Ok(())
     }
 
-    /// Takes an edge's row of an app. False if the edge is unknown or has too many.
-    pub fn app(&mut self, row: AppRow) -> bool {
-        let Some(edge) = self.edges.get_mut(&row.meta.edge) else { return false };
-        let room = edge.apps.len() < APP_ROWS_MAX || edge.apps.contains_key(&row.app);
-        if room {
-            edge.apps.insert(row.app.clone(), row);
+    /// Takes an edge's row of an app.
+    pub fn app(&mut self, row: AppRow) -> Result<(), RegistryError> {
+        let id = &row.meta.edge;
+        let edge = self.edges.get_mut(id).ok_or_else(|| RegistryError::Unknown(id.clone()))?;
+        let before = edge.apps.get(&row.app).map_or(0, row_bytes);
+        room(id, edge.bytes() - before + row_bytes(&row))?;
+        edge.apps.insert(row.app.clone(), row);
+        Ok(())
+    }
+
+    /// Whether an edge may be asked now what it holds; it counts as asked then.
+    pub fn ask(&mut self, id: &EdgeId, now: Now) -> bool {
+        let Some(edge) = self.edges.get_mut(id) else { return false };
+        let rested = edge.asked_ms.is_none_or(|at| now.mono_ms >= at + ASK_MS_MIN);
+        if rested {
+            edge.asked_ms = Some(now.mono_ms);
         }
-        room
+        rested
     }
 
     /// Takes from `online` the edges that were silent for too long, and names them.
@@ -146,10 +176,15 @@ impl Registry {
     }
 }
 
+fn room(edge: &EdgeId, bytes: usize) -> Result<(), RegistryError> {
+    let edge = || edge.clone();
+    if bytes <= EDGE_BYTES_MAX { Ok(()) } else { Err(RegistryError::TooMuch { edge: edge(), bytes }) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{edge_key, status};
+    use crate::samples::{edge_key, row, status};
 
     fn at(mono_ms: u64) -> Now {
         Now::new(mono_ms, 1_800_000_000_000)
@@ -166,6 +201,20 @@ mod tests {
         let mut again = Registry::default();
         again.load(registry.row(&"e1".parse().unwrap()).unwrap());
         assert!(again.status(thief, true, at(1)).is_err());
+    }
+
+    #[test]
+    fn an_edge_takes_no_more_room_than_its_share_however_much_it_says() {
+        let mut registry = Registry::default();
+        let id: EdgeId = "e1".parse().unwrap();
+        registry.status(status("e1", 1), true, at(0)).unwrap();
+        let taken = (0..1000).filter(|n| registry.app(row("e1", &format!("a{n}"), "1.0.0")).is_ok()).count();
+        assert!((400..1000).contains(&taken), "{taken}");
+        assert!(registry.get(&id).unwrap().bytes() <= EDGE_BYTES_MAX);
+        assert!(registry.app(row("e1", "a0", "1.0.1")).is_ok(), "what is there may change");
+        let long = "x".repeat(EDGE_BYTES_MAX);
+        assert!(matches!(registry.app(row("e1", "a0", &long)), Err(RegistryError::TooMuch { .. })));
+        assert!(registry.app(row("e2", "a0", "1.0.0")).is_err(), "nobody knows it");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 pub const QUIET_MS: u64 = 1000;
 
 /// How long a sweep may last, in milliseconds.
-pub const SWEEP_MS_MAX: u64 = 10_000;
+pub const SWEEP_MS_MAX: u64 = 60_000;
 
 /// Where the sweep stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -19,7 +19,7 @@ fn what_another_center_wants_of_an_edge_is_joined_unless_it_was_for_a_former_jou
         let payload = serde_json::to_vec(desired).unwrap();
         let sig = Some(center_key().sign(&place(&topic), &payload));
         center.give(Input::Message { topic, payload, sig, retained: false });
-        center.pass(PULSE_MS);
+        center.pass(PAUSE_MS_MIN);
         center.desired("e1").unwrap()
     };
     let mut former = theirs.clone();
@@ -80,19 +80,59 @@ fn a_lost_disk_is_made_good_from_what_the_broker_retains() {
 }
 
 #[test]
-fn a_number_that_an_edge_has_seen_is_never_given_again() {
+fn a_number_that_no_center_signed_counts_for_nobody() {
     let mut center = Center::operating();
     let mut edge = status("e1", 1);
-    edge.n_max = 77;
+    edge.n_max = JUMP_MAX;
     center.edge_shows(&edge);
+    center.edge_shows(&status("e2", 1));
     let Ok(Answer::Countermeasures(list)) = center.set_list(&[Measure::Restart]) else { panic!("refused") };
-    assert_eq!(list.version, 78);
-    edge.meta.seq = 2;
-    edge.n_max = u64::MAX;
-    assert!(warned(&center.edge_shows(&edge)), "nobody has seen so many documents");
+    assert_eq!(list.version, 1);
+    assert_eq!(center.desired("e2").unwrap().items[&Slot::Policy].key().n, 1);
+    center.crash();
+    center.connect();
     assert!(
-        matches!(center.set_list(&[Measure::Tell]), Ok(Answer::Countermeasures(list)) if list.version == 79)
+        matches!(center.set_list(&[Measure::Tell]), Ok(Answer::Countermeasures(list)) if list.version == 2),
+        "it is retained, and heard again"
     );
+}
+
+fn orders(effects: &[Effect]) -> Vec<Order> {
+    sent::<Command>(effects, "to/e1/command")
+        .into_iter()
+        .map(|command| command.order.read().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_center_that_has_lost_everything_finds_its_numbers_again_through_an_edge() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    center.start(&["e1"]).unwrap();
+    let before = center.desired("e1").unwrap();
+    let n_max = before.items.values().map(|item| item.key().n).max().unwrap();
+    let topic = place(&"to/e1/desired".parse().unwrap());
+    let text = serde_json::to_string(&before).unwrap();
+    (center.disk, center.broker) = Default::default();
+    center.crash();
+    center.connect();
+    let mut edge = Status { n_max, ..status("e1", 2) };
+    assert_eq!(orders(&center.edge_shows(&edge)), [Order::ShowDesired]);
+    edge.meta.seq = 3;
+    assert!(orders(&center.edge_shows(&edge)).is_empty(), "once a minute");
+    let mut shown =
+        Shown { v: 1, edge: "e1".parse().unwrap(), sig: edge_key("e1").sign(&topic, text.as_bytes()), text };
+    assert!(warned(&center.edge_says("e1", "reply/desired", &shown)), "no center signed it");
+    assert_eq!(center.desired("e1"), None);
+    shown.sig = center_key().sign(&topic, shown.text.as_bytes());
+    center.edge_says("e1", "reply/desired", &shown);
+    assert_eq!(center.desired("e1").unwrap(), before);
+    let Ok(Answer::Countermeasures(list)) = center.set_list(&[Measure::Restart]) else { panic!("refused") };
+    assert_eq!(list.version, n_max + 1);
+    center.mono_ms += crate::registry::ASK_MS_MIN;
+    edge.meta.seq = 4;
+    assert!(orders(&center.edge_shows(&edge)).is_empty(), "nothing is lacking any more");
 }
 
 #[test]
@@ -122,9 +162,28 @@ fn what_a_stranger_retained_is_put_right() {
     for payload in [Vec::new(), b"nonsense".to_vec()] {
         center.broker.insert(topic.clone(), payload.clone());
         center.give(Input::Message { topic: topic.clone(), payload, sig: None, retained: false });
-        center.pass(PULSE_MS);
+        center.pass(PAUSE_MS_MIN);
         assert_eq!(center.broker[&topic], ours);
     }
+}
+
+#[test]
+fn what_had_no_room_in_the_queue_goes_out_later_and_costs_no_answer() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.publish_all();
+    let topic: Topic = "catalog/targets".parse().unwrap();
+    let ours = center.broker.remove(&topic).unwrap();
+    center.give(Input::Request {
+        id: 6,
+        request: Request::Command("e1".parse().unwrap(), Order::RestartApp("a".parse().unwrap())),
+    });
+    center.mono_ms += REPLY_MS_MAX;
+    center.core.unsent(&topic);
+    let answered = center.pass(0);
+    assert!(matches!(reply(&answered), Some(Err(Refusal::Command(CommandError::Silent(_))))));
+    center.pass(PULSE_MS);
+    assert_eq!(center.broker[&topic], ours);
 }
 
 #[test]

@@ -3,12 +3,13 @@
 mod broker;
 mod decisions;
 mod faults;
+mod two;
 
 use std::collections::BTreeMap;
 
-use flotilla_schemas::command::{Command, Order, Reply};
+use flotilla_schemas::command::{Command, Order, Reply, Shown};
 use flotilla_schemas::countermeasure::{By, Countermeasures, Measure, Rule};
-use flotilla_schemas::desired::{Desired, Slot, Trigger, Wanted, Work};
+use flotilla_schemas::desired::{Desired, JUMP_MAX, Slot, Trigger, Wanted, Work};
 use flotilla_schemas::fault::Answer as FaultAnswer;
 use flotilla_schemas::journal::{Ack, Batch};
 use flotilla_schemas::release::{CATALOG_BYTES_MAX, Catalog};
@@ -23,8 +24,8 @@ use crate::samples::{
     app, batch, center_key, closed, edge_key, fault, fleet, publisher, restoration, script, status,
 };
 use crate::{
-    Answer, CommandError, Config, Core, EARLY_MAX, Effect, Held, Input, PULSE_MS, PublishError, QUIET_MS,
-    REPLY_MS_MAX, Refusal, Request, Row, ServiceStart, ServiceStop, Step, Write,
+    Answer, CommandError, Config, Core, EARLY_MAX, Effect, Held, Input, PAUSE_MS_MIN, PULSE_MS, PublishError,
+    QUIET_MS, REPLY_MS_MAX, Refusal, Request, Row, STATUS_MS, ServiceStart, ServiceStop, Step, Write,
 };
 
 struct Center {
@@ -34,8 +35,8 @@ struct Center {
     mono_ms: u64,
 }
 
-fn core(disk: &BTreeMap<String, Row>) -> Core {
-    let (center, session) = ("c1".parse().unwrap(), "s1".parse().unwrap());
+fn core(center: &str, disk: &BTreeMap<String, Row>) -> Core {
+    let (center, session) = (center.parse().unwrap(), "s1".parse().unwrap());
     let config = Config { center, fleet: fleet(), session, agent: "0".into(), records: 0 };
     Core::from_records(config, disk.values().cloned(), Now::new(0, 1_800_000_000_000))
 }
@@ -44,7 +45,7 @@ impl Center {
     /// A center with an empty disk, before any connection.
     fn new() -> Self {
         let (disk, broker) = (BTreeMap::new(), BTreeMap::new());
-        Self { core: core(&disk), disk, broker, mono_ms: 0 }
+        Self { core: core("c1", &disk), disk, broker, mono_ms: 0 }
     }
 
     /// Connected, and through with its sweep of what the broker retains.
@@ -71,7 +72,7 @@ impl Center {
     }
 
     fn crash(&mut self) {
-        self.core = core(&self.disk);
+        self.core = core("c1", &self.disk);
     }
 
     fn pass(&mut self, ms: u64) -> Vec<Effect> {

@@ -54,9 +54,9 @@ pub struct Distribution {
     pub app: AppId,
     /// The edge.
     pub edge: EdgeId,
-    /// The newest version that is published; empty when none is.
+    /// The newest version that is published.
     pub latest: String,
-    /// Its component's size in bytes; 0 when none is published.
+    /// Its component's size in bytes.
     pub size_bytes: u64,
     /// The version that the edge has; empty when it has none.
     pub installed: String,
