@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edge_core::{Code, Failure, Input};
-use flotilla_sandbox::{Host, Instance, Program, Sandbox};
+use edge_core::{Code, Input};
+use flotilla_sandbox::{Host, Program, Sandbox};
 use flotilla_schemas::app::{Grants, Limits};
-use flotilla_schemas::fault::kind;
+use flotilla_schemas::fault::{Failure, kind};
 use flotilla_schemas::{AppId, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -73,7 +73,7 @@ impl Apps {
         let of = CallOf { call, operation, args };
         if self.running.get(app).is_none_or(|running| running.calls.try_send(of).is_err()) {
             let (inputs, app) = (self.inputs.clone(), app.clone());
-            let result = Err(Failure::new("app.unloaded", format!("{app} is not in memory")));
+            let result = Err(Failure::new(kind::UNLOADED, format!("{app} is not in memory")));
             tokio::spawn(async move { inputs.send(Input::Called { call, result }).await });
         }
     }
@@ -102,7 +102,7 @@ async fn serve(
 ) {
     let (load, app) = (what.load, what.app.clone());
     let instance = match load_program(sandbox, shelf, what).await {
-        Ok(program) => program.start(host).await.map_err(seen),
+        Ok(program) => program.start(host).await,
         Err(failure) => Err(failure),
     };
     let (result, instance) = match instance {
@@ -114,20 +114,11 @@ async fn serve(
     }
     let Some(mut instance) = instance else { return };
     while let Some(CallOf { call, operation, args }) = calls.recv().await {
-        let result = call_once(&mut instance, &operation, &args).await;
+        let result = instance.call(&operation, &args).await;
         if inputs.send(Input::Called { call, result }).await.is_err() || instance.is_spent() {
             return;
         }
     }
-}
-
-async fn call_once(instance: &mut Instance, operation: &str, args: &[Value]) -> Result<Value, Failure> {
-    instance.call(operation, args).await.map_err(seen)
-}
-
-fn seen(failure: flotilla_sandbox::Failure) -> Failure {
-    let flotilla_sandbox::Failure { kind, message, backtrace, spent, .. } = failure;
-    Failure { kind, message, backtrace, spent }
 }
 
 /// Reads, verifies and loads, off the async threads: it takes a while.
@@ -141,7 +132,7 @@ async fn load_program(sandbox: Sandbox, shelf: Shelf, what: LoadOf) -> Result<Pr
         let program = sandbox.load(&machine, &what.grants, &what.limits);
         program.map_err(|error| Failure::new(kind::RUNTIME, error.to_string()))
     });
-    loaded.await.unwrap_or_else(|error| Err(Failure::new(flotilla_sandbox::kind::HOST, error.to_string())))
+    loaded.await.unwrap_or_else(|error| Err(Failure::new(kind::HOST, error.to_string())))
 }
 
 #[cfg(feature = "compiler")]

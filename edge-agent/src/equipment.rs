@@ -21,8 +21,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use edge_core::{Failure, Health, Input};
+use edge_core::{Health, Input};
 use flotilla_sandbox::{Device, EquipmentError, EquipmentFile, HostError, Section};
+use flotilla_schemas::fault::{Failure, kind};
 use flotilla_schemas::{AppId, EdgeId, FleetId, PointId, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -182,7 +183,7 @@ impl Equipment {
                 driven.write(&point.point, &value).await
             };
             let told = result.as_ref().map(|_| ()).map_err(|error| {
-                failure(error).unwrap_or_else(|| Failure::new("app.write", error.to_string()))
+                failure(error).unwrap_or_else(|| Failure::new(kind::WRITE, error.to_string()))
             });
             let _ = inputs.send(Input::Written { write, result: told }).await;
             let _ = app.send(result);

@@ -1,7 +1,11 @@
 //! Faults: what was seen (the kind), why (the cause), and what is done about it (measures).
 //!
 //! The edge names the *kind*; a center investigates the *cause*. Kinds and causes are data: dotted names, so a new
-//! one needs no new program. The names that this build itself raises are the constants of [`kind`].
+//! one needs no new program. The names that this build itself raises are the constants of [`kind`]. What failed is a
+//! [`Failure`] until its edge makes a fault of it.
+
+mod failure;
+pub mod kind;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::countermeasure::{By, Measure};
 use crate::id::{AppId, CenterId, EdgeId, FaultId, ServiceId};
 use crate::point::PointId;
+
+pub use failure::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, cut};
 
 /// The longest kind, in bytes.
 pub const KIND_BYTES_MAX: usize = 64;
@@ -83,32 +89,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The names of kinds that this build raises itself.
-pub mod kind {
-    /// An app's files are not what was signed.
-    pub const MISMATCH: &str = "integrity.mismatch";
-    /// No machine code fits this edge, and it cannot make any.
-    pub const RUNTIME: &str = "app.runtime";
-    /// An app needs more memory than this edge gives all of its apps.
-    pub const TOO_LARGE: &str = "app.too-large";
-    /// A script, definition or event list does not hold together.
-    pub const SCRIPT_INVALID: &str = "script.invalid";
-    /// A step event is not in the event list.
-    pub const SCRIPT_UNMAPPED: &str = "script.unmapped";
-    /// The disk takes no more.
-    pub const STORAGE_FULL: &str = "storage.full";
-    /// A device cannot be reached.
-    pub const EQUIPMENT_UNREACHABLE: &str = "equipment.unreachable";
-    /// A device did not answer in time.
-    pub const EQUIPMENT_SLOW: &str = "equipment.slow";
-    /// A device refused what it was asked.
-    pub const EQUIPMENT_REFUSED: &str = "equipment.refused";
-    /// A device answered what is beyond its range, or has no such address.
-    pub const EQUIPMENT_RANGE: &str = "equipment.range";
-    /// A center holds other records at the same positions: this disk was restored or cloned.
-    pub const JOURNAL_FORK: &str = "journal.fork";
-}
-
 impl Kind {
     /// The cause of which nobody knows more.
     pub fn unidentified() -> Self {
@@ -119,20 +99,6 @@ impl Kind {
     pub fn of(name: &str) -> Self {
         name.parse().unwrap_or_else(|_| Self("unnamed".to_owned()))
     }
-}
-
-/// What is said of a failure in a call in which a device let the app down: the device in front, so that a list can
-/// tell the cause.
-///
-/// ```
-/// use flotilla_schemas::PointId;
-/// use flotilla_schemas::fault::{Kind, let_down};
-/// let kind = Kind::of("equipment.slow");
-/// let said = let_down(&PointId::new("aircon", "room"), &kind, "the room cannot be read");
-/// assert_eq!(said, "aircon/room: equipment.slow; the room cannot be read");
-/// ```
-pub fn let_down(point: &PointId, kind: &Kind, message: &str) -> String {
-    format!("{point}: {kind}; {message}")
 }
 
 /// A fault as its edge saw it: the body of a lane 0 record, and what a center answers.

@@ -145,6 +145,30 @@ fn no_file_has_the_name_of_a_drawer() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// What is built of a file: neither its tests nor its comments.
+fn built(path: &Path) -> String {
+    let is_test =
+        path.file_stem().unwrap() == "tests" || !path.components().any(|part| part.as_os_str() == "src");
+    let text = if is_test { String::new() } else { std::fs::read_to_string(path).unwrap() };
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+    code.filter(|line| !line.trim_start().starts_with("//")).collect()
+}
+
+#[test]
+fn a_kind_of_fault_is_named_in_one_place() {
+    const NAMES: &str = "schemas/src/fault/kind.rs";
+    let names = read(NAMES);
+    let name = |line: &'_ str| Some(format!("{:?}", line.strip_prefix("pub const ")?.split('"').nth(1)?));
+    let kinds: Vec<String> = names.lines().filter_map(name).collect();
+    assert!(kinds.len() > 20, "{kinds:?}");
+    let names_one = |path: &PathBuf| {
+        let code = built(path);
+        kinds.iter().any(|kind| code.contains(kind))
+    };
+    let others = sources().into_iter().filter(|path| !path.ends_with(NAMES) && names_one(path));
+    assert_eq!(others.collect::<Vec<_>>(), [] as [PathBuf; 0]);
+}
+
 #[test]
 fn nothing_is_left_for_later() {
     let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::app::{Grants, Interface, Limits, Manifest, Residence};
 use flotilla_schemas::countermeasure::{By, Measure};
-use flotilla_schemas::fault::{Closed, Fault, How};
+use flotilla_schemas::fault::{Closed, Fault, How, Kind, kind};
 use flotilla_schemas::fleet::{Center, Fleet};
 use flotilla_schemas::journal::{Batch, Body as Said, Lane, Record};
 use flotilla_schemas::publisher::{Makers, Publisher};
@@ -155,7 +155,7 @@ pub fn script(
 pub fn fault(id: &str, attempt: u32, count: u32) -> Said {
     Said::Fault(Fault {
         fault: id.parse().unwrap(),
-        kind: "app.trap.unreachable".parse().unwrap(),
+        kind: Kind::of(kind::TRAP_UNREACHABLE),
         app: "a".parse().unwrap(),
         service: None,
         step: None,
@@ -179,7 +179,7 @@ pub fn restoration(id: &str, attempt: u32) -> Said {
 pub fn closed(id: &str, attempts: u32) -> Said {
     Said::Closed(Closed {
         fault: id.parse().unwrap(),
-        kind: "app.trap.unreachable".parse().unwrap(),
+        kind: Kind::of(kind::TRAP_UNREACHABLE),
         app: "a".parse().unwrap(),
         how: How::Cured,
         measure: Some(Measure::Restart),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_schemas::fault::{Kind, let_down};
+pub use flotilla_schemas::fault::Failure;
 use flotilla_schemas::report::Profile;
 use flotilla_schemas::sign::{PublicKey, Signature};
 use flotilla_schemas::{AppId, Digest, EdgeId, PointId, ServiceId, SessionId, Topic, Value};
@@ -156,30 +156,4 @@ pub struct ScriptFiles {
     pub events: Vec<u8>,
     /// The script, XML.
     pub text: Vec<u8>,
-}
-
-/// What went wrong, as the sandbox or the disk saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// What was seen.
-    pub kind: Kind,
-    /// What was said.
-    pub message: String,
-    /// Where in the app, innermost first.
-    pub backtrace: Vec<String>,
-    /// Whether the app's instance can be called no more.
-    pub spent: bool,
-}
-
-impl Failure {
-    /// A failure that has no place in an app.
-    pub fn new(kind: &str, message: impl Into<String>) -> Self {
-        Self { kind: Kind::of(kind), message: message.into(), backtrace: Vec::new(), spent: true }
-    }
-
-    /// The same of an app that a device let down, if one did.
-    pub(crate) fn let_down(self, by: Option<(PointId, Kind)>) -> Self {
-        let Some((point, kind)) = by else { return self };
-        Self { message: let_down(&point, &kind, &self.message), ..self }
-    }
 }

@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flotilla_schemas::app::MEMORY_BYTES_MAX;
+use flotilla_schemas::fault::BACKTRACE_FRAMES_MAX;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig};
 
-use crate::failure::BACKTRACE_FRAMES_MAX;
 #[cfg(feature = "compiler")]
 use crate::target::Target;
 use crate::target::{own_runtime, own_triple};
@@ -44,7 +44,7 @@ const TABLE_ELEMENTS_MAX: usize = 8192;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SandboxLimits {
     /// Instances at once, 1 to [`INSTANCES_MAX`]. Each reserves 64 MiB of addresses, not of memory. One more than
-    /// this fails to start, with the kind [`SANDBOX_FULL`](crate::kind::SANDBOX_FULL).
+    /// this fails to start, with the kind [`SANDBOX_FULL`](flotilla_schemas::fault::kind::SANDBOX_FULL).
     pub instances: u32,
 }
 

@@ -13,7 +13,7 @@ use flotilla_schemas::fault::kind;
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, HostError>> + Send + 'a>>;
 
 /// What an edge does for one app. A call that panics ends the run of the app with the kind
-/// [`HOST`](crate::kind::HOST) and nothing else; a reply that never comes ends it at its deadline.
+/// [`HOST`](kind::HOST) and nothing else; a reply that never comes ends it at its deadline.
 pub trait Host: Send + Sync + 'static {
     /// Reads a point of a device.
     fn read<'a>(&'a self, device: &'a str, point: &'a str) -> Reply<'a, Value>;

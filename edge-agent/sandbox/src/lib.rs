@@ -4,7 +4,7 @@
 //! `compiler`), reads what the component can do ([`Sandbox::inspect`]), and loads machine code as a [`Program`]
 //! that holds exactly what its [`Grants`](flotilla_schemas::app::Grants) allow. A program starts [`Instance`]s; an
 //! instance answers calls of its operations until it fails in a way that leaves it [spent](Instance::is_spent).
-//! Whatever goes wrong in there ends as a [`Failure`] with the kind of fault that it is, and never reaches the
+//! Whatever goes wrong in there ends as a [`Failure`](flotilla_schemas::fault::Failure) with the kind of fault that it is, and never reaches the
 //! agent around it or another app.
 //!
 //! The edge behind the app is a [`Host`]; a [`Simulator`] stands for the devices of one. Nothing here verifies
@@ -34,7 +34,6 @@ pub use equipment::{
     Access, Answer, Behaviour, Device, ENTRIES_MAX, EquipmentError, EquipmentFile, FILE_BYTES_MAX, Keys,
     MAX_AGE_MS_MAX, Point, PointSection, Section, Simulated, Simulator, TIMEOUT_MS, TIMEOUT_MS_MAX,
 };
-pub use failure::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, kind};
 pub use guest::{
     EVENT_FIELDS_MAX, EVENTS_PER_CALL_MAX, KEY_BYTES_MAX, KV_BYTES_MAX, KV_VALUE_BYTES_MAX, LOG_BYTES_MAX,
     LOG_MESSAGES_PER_CALL_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, Used, WRITES_PER_CALL_MAX,

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use flotilla_schemas::Value;
 use flotilla_schemas::app::{Grants, Interface, Limits};
+use flotilla_schemas::fault::{Failure, cut, kind};
 use wasmtime::Store;
 use wasmtime::component::{Component, Func, InstancePre, Linker, Val};
 
 use crate::Sandbox;
 use crate::check::ungranted;
 use crate::convert::{lift, lower};
-use crate::failure::{Failure, cut, kind};
+use crate::failure::{overdue, seen};
 use crate::guest::{self, Guest, Used};
 use crate::host::Host;
 use crate::interface::{self, Export, InterfaceError};
@@ -124,7 +125,7 @@ impl Program {
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
         let instance = self.bounded(self.0.pre.instantiate_async(&mut store)).await?;
-        let instance = instance.map_err(|error| Failure::seen(&error, store.data()))?;
+        let instance = instance.map_err(|error| seen(&error, store.data()))?;
         let used = store.data().used();
         Ok(Instance { program: self.clone(), live: Some(Live { store, instance }), used })
     }
@@ -134,8 +135,8 @@ impl Program {
         let deadline_ms = self.0.limits.deadline_ms;
         match tokio::time::timeout(Duration::from_millis(deadline_ms.into()), caught(guest)).await {
             Ok(Ok(output)) => Ok(output),
-            Ok(Err(panic)) => Err(Failure::fatal(kind::HOST, format!("the host panicked: {panic}"))),
-            Err(_) => Err(Failure::overdue(deadline_ms)),
+            Ok(Err(panic)) => Err(Failure::new(kind::HOST, format!("the host panicked: {panic}"))),
+            Err(_) => Err(overdue(deadline_ms)),
         }
     }
 }
@@ -149,17 +150,14 @@ impl Instance {
     pub async fn call(&mut self, operation: &str, args: &[Value]) -> Result<Value, Failure> {
         let program = self.program.clone();
         let (export, args) = program.resolve(operation, args)?;
-        let spent = || Failure::fatal(kind::OPERATION, "the instance is spent: start another");
+        let spent = || Failure::new(kind::OPERATION, "the instance is spent: start another");
         let Live { mut store, instance } = self.live.take().ok_or_else(spent)?;
         let Some(function) = instance.get_func(&mut store, export.index) else {
-            return Err(Failure::fatal(
-                kind::OPERATION,
-                format!("the app has lost its operation {operation}"),
-            ));
+            return Err(Failure::new(kind::OPERATION, format!("the app has lost its operation {operation}")));
         };
         let outcome = program.bounded(run(&mut store, function, &args)).await;
         self.used = store.data().used();
-        let results = outcome?.map_err(|error| Failure::seen(&error, store.data()))?;
+        let results = outcome?.map_err(|error| seen(&error, store.data()))?;
         self.live = Some(Live { store, instance });
         value(results)
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use edge_core::Failure;
 use flotilla_schemas::Value;
+use flotilla_schemas::fault::{Failure, kind};
 
 /// How an app behaves on one edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Model {
             Behaviour::TrapsFromReading(from) => operation == "read-room" && self.readings >= from,
         };
         if trapped {
-            let failure = Failure::new("app.trap.unreachable", "the room cannot have 999 degrees");
+            let failure = Failure::new(kind::TRAP_UNREACHABLE, "the room cannot have 999 degrees");
             return Said { events: Vec::new(), result: Err(failure) };
         }
         let reading = |name: &str, unit: &str, value| {

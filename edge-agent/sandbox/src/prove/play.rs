@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use flotilla_schemas::fault::{Kind, kind as fault};
+use flotilla_schemas::fault::{Failure, Kind, kind};
 use flotilla_schemas::proof::Slowest;
 use flotilla_schemas::{AppId, PointId};
 use flotilla_script::{Call, Step};
@@ -17,7 +17,7 @@ use flotilla_script::{Call, Step};
 use super::cast::{Actor, longer};
 use super::stage::{Access, Failing, Seat, Stage};
 use crate::equipment::Simulator;
-use crate::failure::{Failure, kind};
+use crate::failure::overdue;
 use crate::program::Instance;
 
 /// What a script came to.
@@ -94,7 +94,7 @@ impl Play<'_> {
         let failed = |app: &AppId, failure, refusal| Failed::new(step, call, app, failure, refusal);
         let known = self.actors.get_key_value(&call.app).zip(self.seats.get(&call.app));
         let Some(((name, actor), seat)) = known else {
-            let nobody = Failure::mild(fault::SCRIPT_INVALID, format!("there is no app {}", call.app));
+            let nobody = Failure::mild(kind::SCRIPT_INVALID, format!("there is no app {}", call.app));
             return Err(failed(&call.app, nobody, None));
         };
         let instance = match self.running.entry(name) {
@@ -122,7 +122,7 @@ impl Play<'_> {
 async fn started(actor: &Actor<'_>, seat: Arc<Seat>) -> Result<Instance, Failure> {
     match &actor.program {
         Ok(program) => program.start(seat).await,
-        Err(error) => Err(Failure::fatal(fault::RUNTIME, error.clone())),
+        Err(error) => Err(Failure::new(kind::RUNTIME, error.clone())),
     }
 }
 
@@ -139,9 +139,9 @@ async fn one(
     let result = tokio::select! {
         biased;
         result = instance.call(&call.operation, &call.args) => result.map(drop),
-        () = stage.overdue() => Err(Failure::overdue(actor.manifest().limits.deadline_ms)),
+        () = stage.overdue() => Err(overdue(actor.manifest().limits.deadline_ms)),
     };
-    let result = result.map_err(|failure| Failure { message: stage.said(failure.message), ..failure });
+    let result = result.map_err(|failure| stage.said(failure));
     let busy_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     played.calls += 1;
     if result.is_ok() {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flotilla_schemas::fault::{Kind, let_down};
+use flotilla_schemas::fault::{Failure, Kind};
 use flotilla_schemas::{AppId, PointId, Value};
 use flotilla_script::StepEvent;
 use tokio::sync::Notify;
@@ -143,12 +143,9 @@ impl Stage {
         self.overdue.notified().await;
     }
 
-    /// What an edge says of a failure of the call that is under way.
-    pub fn said(&self, message: String) -> String {
-        match &self.state().let_down {
-            Some((point, kind)) => let_down(point, kind, &message),
-            None => message,
-        }
+    /// A failure of the call that is under way, as an edge says it.
+    pub fn said(&self, failure: Failure) -> Failure {
+        failure.let_down(self.state().let_down.clone())
     }
 
     /// How long the call that is under way has waited for its equipment, in milliseconds.

@@ -5,14 +5,13 @@
 //! and the list of countermeasures has a rule for what is seen that is not the one for everything (`*`).
 
 use flotilla_schemas::countermeasure::{Countermeasures, Measure, Question};
-use flotilla_schemas::fault::Kind;
+use flotilla_schemas::fault::{Kind, kind};
 use flotilla_schemas::proof::SeenFault;
 use flotilla_schemas::{AppId, PointId};
 
 use super::cast::Cast;
 use super::play::{Failed, Played};
 use super::stage::Failing;
-use crate::failure::kind;
 use crate::host::HostError;
 
 /// Why a fault is a defect that failing equipment came to.

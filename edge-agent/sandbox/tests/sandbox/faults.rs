@@ -1,7 +1,7 @@
 //! Every way in which an app goes wrong has its own kind.
 
-use flotilla_sandbox::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, kind};
 use flotilla_schemas::Value;
+use flotilla_schemas::fault::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, kind};
 
 use crate::edge::{HANGING, PANICKING, faulty, start, text};
 

@@ -6,9 +6,10 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flotilla_sandbox::{Compiled, check, kind};
+use flotilla_sandbox::{Compiled, check};
 use flotilla_schemas::Value;
 use flotilla_schemas::app::{Grants, Limits};
+use flotilla_schemas::fault::kind;
 use tokio::runtime::Runtime;
 
 use crate::edge::{Edge, SANDBOX, equipment, wasm};

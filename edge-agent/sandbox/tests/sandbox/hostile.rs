@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use flotilla_sandbox::{Failure, Program, kind};
+use flotilla_sandbox::Program;
 use flotilla_schemas::Value;
 use flotilla_schemas::app::Limits;
+use flotilla_schemas::fault::{Failure, kind};
 
 use crate::edge::{Edge, HANGING, PANICKING, SANDBOX, equipment, faulty, grants, start, text};
 use crate::strangers::component;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use flotilla_sandbox::{LOG_MESSAGES_PER_CALL_MAX, Level, Sandbox, SandboxLimits, kind};
+use flotilla_sandbox::{LOG_MESSAGES_PER_CALL_MAX, Level, Sandbox, SandboxLimits};
 use flotilla_schemas::Value;
+use flotilla_schemas::fault::kind;
 
 use crate::edge::{
     Edge, HANGING, PANICKING, SANDBOX, equipment, faulty, faulty_machine, grants, manifest, start, text,

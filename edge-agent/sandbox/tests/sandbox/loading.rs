@@ -2,6 +2,7 @@
 
 use flotilla_sandbox::{InterfaceError, LoadError, Target};
 use flotilla_schemas::app::{Grants, Limits};
+use flotilla_schemas::fault::kind;
 
 use crate::edge::{Edge, SANDBOX, equipment, faulty_machine, manifest, wasm};
 
@@ -83,5 +84,5 @@ async fn an_app_whose_memory_is_larger_than_its_limit_does_not_start() {
     let limits = Limits { memory_bytes: 128 * 1024, ..Limits::default() };
     let program = SANDBOX.load(faulty_machine(), &manifest("faulty").grants, &limits).unwrap();
     let failure = program.start(Edge::new(equipment("e1"))).await.err().unwrap();
-    assert_eq!(failure.kind.as_str(), flotilla_sandbox::kind::MEMORY, "{failure:?}");
+    assert_eq!(failure.kind.as_str(), kind::MEMORY, "{failure:?}");
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use flotilla_sandbox::{Host, Instance, Wanted, check, kind};
+use flotilla_sandbox::{Host, Instance, Wanted, check};
+use flotilla_schemas::fault::kind;
 use flotilla_schemas::{Type, Value};
 
 use crate::edge::{Edge, SANDBOX, equipment, manifest, sample, text, wasm};

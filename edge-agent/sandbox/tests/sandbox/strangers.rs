@@ -1,9 +1,10 @@
 //! Components that no sample's toolchain makes: what they import and export is refused by name, and what they do
 //! at their start is under the same limits.
 
-use flotilla_sandbox::{InterfaceError, kind};
+use flotilla_sandbox::{Instance, InterfaceError};
 use flotilla_schemas::Value;
 use flotilla_schemas::app::{Grants, Limits};
+use flotilla_schemas::fault::{Failure, kind};
 
 use crate::edge::{Edge, SANDBOX, equipment};
 
@@ -17,7 +18,7 @@ pub fn component(module: &str, lifted: &str) -> String {
     format!("(component (core module $m {module}) (core instance $i (instantiate $m)) {lifted})")
 }
 
-async fn start(text: &str) -> Result<flotilla_sandbox::Instance, flotilla_sandbox::Failure> {
+async fn start(text: &str) -> Result<Instance, Failure> {
     let machine = SANDBOX.compile(&wat::parse_str(text).unwrap()).unwrap();
     let limits = Limits { deadline_ms: 100, ..Limits::default() };
     SANDBOX.load(&machine, &Grants::default(), &limits).unwrap().start(Edge::new(equipment("e1"))).await
