@@ -8,8 +8,7 @@ use clap::Args as ClapArgs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::broker::Running;
-use crate::{Broker, ClientCertificate, Config, Limits, Listener, StartError, TlsFiles, Transport};
+use crate::{Broker, ClientCertificate, Config, Limits, Listener, Running, StartError, TlsFiles, Transport};
 
 /// Where it listens when nobody says.
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);

@@ -2,9 +2,9 @@
 
 use rumqttd::protocol::{Disconnect, DisconnectProperties, DisconnectReasonCode, Packet};
 
+use crate::inbox::Farewell;
 use crate::meters::Refused;
 use crate::packet::{ReadError, Version};
-use crate::registry::Farewell;
 use crate::topic::TopicError;
 
 /// The end of a session.

@@ -16,7 +16,6 @@ use crate::access::Reader;
 use crate::lock::lock;
 use crate::message::Message;
 use crate::meters::{Dropped, Meters};
-use crate::registry::Farewell;
 
 /// A queue that grew beyond this gives its room back when it is empty.
 const KEPT_MESSAGES: usize = 32;
@@ -71,6 +70,15 @@ pub(crate) enum Call {
     /// So many messages of QoS 1 had to be refused.
     Overflow(u64),
     Farewell(Farewell),
+}
+
+/// Why a session that did nothing wrong must go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    TakenOver,
+    /// Its user is not, or no longer so, in the access file.
+    Barred,
+    Stopping,
 }
 
 /// A session as others see it.

@@ -8,21 +8,12 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use crate::access::User;
-use crate::inbox::{Bounds, Inbox};
+use crate::inbox::{Bounds, Farewell, Inbox};
+use crate::kept::Kept;
 use crate::limits::Limits;
 use crate::lock::lock;
 use crate::meters::Meters;
 use crate::places::{Place, Places};
-use crate::session::Kept;
-
-/// Why a session that did nothing wrong must go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Farewell {
-    TakenOver,
-    /// Its user is not, or no longer so, in the access file.
-    Barred,
-    Stopping,
-}
 
 /// There is no room for another session, or the broker is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,26 +5,25 @@
 
 mod gate;
 mod tls;
+mod visitor;
 mod websocket;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout_at};
 
 pub use tls::{ClientCertificate, TlsError, TlsFiles};
 
 use crate::broker::Broker;
 use crate::meters::Refused;
-use crate::places::Place;
 use crate::session;
 pub(crate) use gate::Gate;
-use gate::{Crowded, HalfOpen};
 pub(crate) use tls::Tls;
+pub(crate) use visitor::Visitor;
 use websocket::WebSocket;
 
 /// After an accept that failed, mostly for want of file descriptors, the next is tried this much later.
@@ -71,36 +70,6 @@ pub struct Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.transport.scheme(), self.address)
-    }
-}
-
-/// Someone at the door, before its CONNECT.
-pub(crate) struct Visitor {
-    pub peer: SocketAddr,
-    /// The names in its client certificate, which was verified.
-    pub certificate: Vec<String>,
-    /// To be given back when it is let in; on the heap, so that it takes no room in the task after that.
-    pub half_open: Box<HalfOpen>,
-    /// When its CONNECT must be whole.
-    deadline: Instant,
-    /// To be given back when it is gone.
-    pub open: Place<IpAddr>,
-}
-
-impl Visitor {
-    /// Someone without a certificate, as soon as another one may come in from there.
-    pub(crate) async fn of(broker: &Broker, peer: SocketAddr) -> Result<Self, Crowded> {
-        let (open, half_open) = broker.gate.enter(peer.ip()).await?;
-        let deadline = Instant::now() + broker.limits.connect_wait;
-        Ok(Self { peer, certificate: Vec::new(), half_open: Box::new(half_open), deadline, open })
-    }
-
-    /// What it does within its time; nothing when that is over, or when it must give way to another.
-    pub(crate) async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            done = timeout_at(self.deadline, doing) => done.ok(),
-            () = self.half_open.gives_way() => None,
-        }
     }
 }
 

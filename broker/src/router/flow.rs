@@ -14,9 +14,13 @@ use bytes::Bytes;
 use rumqttd::local::LinkTx;
 use rumqttd::protocol::{Packet, Publish};
 
-use super::{ROUTER_BYTES, TOPIC};
 use crate::lock::lock;
 use crate::message::Message;
+
+/// What may be in the router before those who publish wait.
+pub(super) const ROUTER_BYTES: usize = 4 << 20;
+/// The only topic that the router knows.
+pub(super) const TOPIC: &str = "m";
 
 /// A message and its place among all.
 #[derive(Debug)]

@@ -21,9 +21,8 @@ use tokio::task::{AbortHandle, yield_now};
 
 use crate::meters::Meters;
 pub(crate) use flow::{Flow, Stamped};
+use flow::{ROUTER_BYTES, TOPIC};
 
-/// What may be in the router before those who publish wait.
-pub(crate) const ROUTER_BYTES: usize = 4 << 20;
 /// The router's log: it holds more than is ever on its way, so it drops nothing that has not come out.
 const SEGMENT_BYTES: usize = 256 << 10;
 const SEGMENTS: usize = ROUTER_BYTES / SEGMENT_BYTES + 4;
@@ -31,8 +30,6 @@ const SEGMENTS: usize = ROUTER_BYTES / SEGMENT_BYTES + 4;
 const BATCH: u64 = 500;
 /// Messages that are handed over before other tasks have their turn: as many as thousands of sessions publish in theirs.
 const TURN: u64 = 2_048;
-/// The only topic that the router knows.
-const TOPIC: &str = "m";
 /// How long after a router that did not start the next is tried.
 const RESTART_WAIT: Duration = Duration::from_millis(100);
 

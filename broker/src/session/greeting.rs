@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::finish;
 use super::input::poll_read;
 use super::output::Output;
 use crate::access::Unknown;
@@ -49,7 +48,7 @@ where
     broker.meters.refused(refusal.refused()).add(1);
     let mut output = Output::default();
     if version.write(refusal.connack(version), output.tail()).is_ok() {
-        finish(&mut output, stream).await;
+        output.finish(stream).await;
     }
     None
 }

@@ -12,8 +12,8 @@ use rumqttd::protocol::{
 
 use super::Session;
 use super::acks::Outcome;
-use super::outbound::Backlog;
 use crate::close::Close;
+use crate::kept::Backlog;
 use crate::message::Draft;
 use crate::packet::{Incoming, IncomingPublish, Version};
 use crate::retained::Ticket;

@@ -6,16 +6,15 @@
 //! packet that wait for its socket, and references to the messages in its window and its inbox, both of which are
 //! bounded. One that takes nothing for too long is closed. Whoever is idle holds no buffers.
 
+mod absence;
 mod acks;
 mod greeting;
 mod inbound;
 mod input;
-mod kept;
 mod outbound;
 mod output;
 #[cfg(test)]
 mod tests;
-mod window;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -29,23 +28,21 @@ use bytes::{Bytes, BytesMut};
 use rumqttd::protocol::Packet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::yield_now;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Will};
 use crate::broker::Broker;
 use crate::close::Close;
 use crate::entrance::Visitor;
 use crate::inbox::Call;
+use crate::kept::Kept;
 use crate::packet::next_frame;
 use crate::registry::Claim;
 use acks::Acks;
 use greeting::greet;
 use input::poll_read;
-pub(crate) use kept::Kept;
 use output::Output;
 
-/// How long the last packets of a session may take.
-const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 /// How long a session that has nothing to look for sleeps.
 const FAR: Duration = Duration::from_secs(24 * 3600);
 
@@ -63,11 +60,6 @@ where
     tracing::debug!(%peer, client = admission.client_id, "connected");
     Session::new(broker, admission, &claim, input).run(claim, stream, peer).await;
     drop(open);
-}
-
-/// Says the last words, if the client still listens.
-async fn finish<S: AsyncWrite + Unpin>(output: &mut Output, stream: &mut S) {
-    let _ = timeout(FAREWELL_WAIT, poll_fn(|cx| output.poll_finish(Pin::new(stream), cx))).await;
 }
 
 /// A client that was let in.
@@ -295,15 +287,15 @@ impl Session {
         }
         let expiry_s = self.admission.session_expiry_s;
         self.kept.will = self.admission.will.take().filter(|_| close.publishes_will());
-        let waits = |will: &mut crate::admission::Will| expiry_s > 0 && !will.delay.is_zero();
+        let waits = |will: &mut Will| expiry_s > 0 && !will.delay.is_zero();
         if let Some(will) = self.kept.will.take_if(|will| !waits(will)) {
-            kept::publish_will(&self.broker, will);
+            absence::publish_will(&self.broker, will);
         }
         if !matches!(close, Close::Lost(_)) {
             if let Some(disconnect) = close.disconnect(self.admission.version) {
                 let _ = self.send(disconnect);
             }
-            finish(&mut self.output, &mut stream).await;
+            self.output.finish(&mut stream).await;
         }
         if expiry_s == 0 {
             return self.kept.end(&self.broker);

@@ -11,19 +11,10 @@ use crate::inbox::Delivery;
 use crate::message::now_us;
 use crate::meters::Dropped;
 use crate::packet::PublishHead;
-use crate::subscribers::{Options, min_qos};
+use crate::subscribers::min_qos;
 
 /// Retained messages that are looked up at a time.
 const PAGE: usize = 64;
-
-/// Retained messages of one subscription, still to be delivered.
-#[derive(Debug)]
-pub(super) struct Backlog {
-    pub(super) filter: Box<str>,
-    pub(super) options: Options,
-    /// The last topic that was delivered.
-    pub(super) after: Option<String>,
-}
 
 impl Session {
     /// Takes what there is while the client does. True if it took long for little: then others should have their turn.

@@ -4,12 +4,15 @@
 //! memory.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
+use tokio::time::timeout;
 
 use crate::message::Message;
 
@@ -19,6 +22,8 @@ const OUT_BYTES: usize = 64 << 10;
 const SHARED_BYTES: usize = 2 << 10;
 /// Pieces that are written at once.
 const PIECES: usize = 32;
+/// How long the last packets of a session may take.
+const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -84,12 +89,13 @@ impl Output {
         if total == 0 { Poll::Pending } else { Poll::Ready(Ok(total)) }
     }
 
+    /// Says the last words and ends the stream, if the client still listens.
+    pub(super) async fn finish<S: AsyncWrite + Unpin>(&mut self, stream: &mut S) {
+        let _ = timeout(FAREWELL_WAIT, poll_fn(|cx| self.poll_finish(Pin::new(stream), cx))).await;
+    }
+
     /// Writes everything and ends the stream.
-    pub(super) fn poll_finish<S>(
-        &mut self,
-        mut stream: Pin<&mut S>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>>
+    fn poll_finish<S>(&mut self, mut stream: Pin<&mut S>, cx: &mut Context<'_>) -> Poll<io::Result<()>>
     where
         S: AsyncWrite,
     {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Options, Subscriber, delivery};
+use super::subscriber::{Options, Subscriber, delivery};
 use crate::access::Reader;
 use crate::message::Message;
 

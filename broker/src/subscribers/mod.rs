@@ -5,12 +5,11 @@
 //! [`crate::router`]): what was published before comes, if it is retained, from the retained messages alone.
 
 mod group;
+mod subscriber;
 mod tree;
 
 use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, MutexGuard};
-
-use rumqttd::protocol::QoS;
 
 use crate::access::{Reader, Role};
 use crate::inbox::{Delivery, Inbox, waiting};
@@ -20,26 +19,9 @@ use crate::meters::{Dropped, Meters};
 use crate::router::Stamped;
 use crate::topic::Share;
 use group::Group;
+pub(crate) use subscriber::{Options, min_qos};
+use subscriber::{Subscriber, delivery};
 use tree::Tree;
-
-/// How a subscription is to be served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Options {
-    pub qos: QoS,
-    pub no_local: bool,
-    pub retain_as_published: bool,
-    /// The client's own number for it.
-    pub identifier: Option<u32>,
-}
-
-/// One subscription.
-#[derive(Debug, Clone)]
-struct Subscriber {
-    inbox: Arc<Inbox>,
-    options: Options,
-    /// The first message that it gets.
-    since: u64,
-}
 
 /// All subscriptions.
 #[derive(Default)]
@@ -159,25 +141,10 @@ impl<'a> Readers<'a> {
     }
 }
 
-/// What a client gets through one or several of its subscriptions.
-fn delivery<'a>(message: &Message, matching: impl Iterator<Item = &'a Options>) -> Delivery {
-    let (mut qos, mut retain, mut identifiers) = (QoS::AtMostOnce, false, Vec::new());
-    for options in matching {
-        qos = if options.qos > qos { options.qos } else { qos };
-        retain |= options.retain_as_published && message.retain();
-        identifiers.extend(options.identifier);
-    }
-    let qos = min_qos(qos, message.qos());
-    Delivery { message: message.clone(), qos, retain, identifiers, share: None, live: true }
-}
-
-/// The smaller of two QoS.
-pub(crate) fn min_qos(a: QoS, b: QoS) -> QoS {
-    if a < b { a } else { b }
-}
-
 #[cfg(test)]
 mod tests {
+    use rumqttd::protocol::QoS;
+
     use super::*;
     use crate::inbox::Bounds;
     use crate::message::sample;

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::Subscriber;
 use super::group::Group;
+use super::subscriber::Subscriber;
 use crate::inbox::Inbox;
 
 /// The subscriptions with one filter.

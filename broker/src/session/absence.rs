@@ -1,57 +1,19 @@
 //! A session while its client is away, and its end.
 //!
 //! What was subscribed to goes on to be queued; what belongs to a shared group goes to others at once. A will with a
-//! delay is published when that is over, or the session; whichever comes first. All of this is in memory alone.
+//! delay is published when that is over, or the session; whichever comes first.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::outbound::Backlog;
-use super::window::Window;
 use crate::admission::{FOREVER_S, Will};
 use crate::broker::Broker;
-use crate::inbox::Inbox;
+use crate::kept::{Kept, Watch};
 use crate::meters::Dropped;
 
-/// What a session is but its connection.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    pub inbox: Arc<Inbox>,
-    /// Each filter once.
-    pub(super) subscriptions: Vec<Box<str>>,
-    pub(super) window: Window,
-    /// Retained messages still to be delivered.
-    pub(super) backlog: VecDeque<Backlog>,
-    /// A will that waits for its delay.
-    pub(super) will: Option<Will>,
-    /// Does in time what is due while the client is away.
-    pub(super) watch: Option<Watch>,
-    /// Numbers the times that clients were away, in their order.
-    pub absence: u64,
-}
-
 impl Kept {
-    pub(super) fn new(inbox: Arc<Inbox>, deliveries: u16) -> Self {
-        Self {
-            inbox,
-            subscriptions: Vec::new(),
-            window: Window::new(deliveries),
-            backlog: VecDeque::new(),
-            will: None,
-            watch: None,
-            absence: 0,
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(inbox: &Arc<Inbox>, absence: u64) -> Self {
-        Self { absence, ..Self::new(Arc::clone(inbox), 1) }
-    }
-
     /// Gives what came through shared subscriptions to other members; what nobody takes stays, if the session does.
     pub(super) fn pass_on_shared(&mut self, broker: &Broker, stays: bool) {
         let mut left = self.window.take_shared();
@@ -94,16 +56,6 @@ impl Kept {
             let watching = tokio::spawn(watch(broker, client_id, self.absence, will_at, ends_at));
             self.watch = Some(Watch(watching.abort_handle()));
         }
-    }
-}
-
-/// A task that ends with this.
-#[derive(Debug)]
-pub(super) struct Watch(AbortHandle);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
