@@ -8,6 +8,7 @@
 
 mod attribute;
 mod check;
+mod element;
 mod input;
 pub(crate) mod model;
 mod parser;
@@ -15,50 +16,18 @@ mod parser;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::automaton::Automaton;
-use crate::definition::model::Particle;
 use crate::diagnostic::{Diagnostics, Report};
 use crate::limit::DEFINITION_BYTES_MAX;
-use crate::step_event::{Phase, StepEvent};
+use crate::step_event::StepEvent;
 use crate::text::decode_xml;
 
 pub(crate) use attribute::{Kind, Presence};
-
-/// The name of the attribute that gives a tag another step event name than its own. It is always `#FIXED`.
-pub(crate) const STEP_EVENT: &str = "step-event";
+pub(crate) use element::{Attribute, Content, Element, STEP_EVENT};
 
 /// What scripts of one kind may say.
 #[derive(Debug, Clone)]
 pub struct Definition {
     elements: BTreeMap<Arc<str>, Element>,
-}
-
-/// What an element may hold and carry.
-#[derive(Debug, Clone)]
-pub(crate) struct Element {
-    pub content: Content,
-    pub attributes: BTreeMap<Arc<str>, Attribute>,
-}
-
-/// What may stand between the tags of an element.
-#[derive(Debug, Clone)]
-pub(crate) enum Content {
-    /// Nothing, not even a comment.
-    Empty,
-    /// Any declared elements and text.
-    Any,
-    /// Text and these elements, in any order.
-    Mixed(BTreeSet<Arc<str>>),
-    /// Elements in the order of a model; white space between them means nothing. The automaton says what the model
-    /// does.
-    Children { model: Particle, automaton: Automaton },
-}
-
-/// An attribute as it was declared.
-#[derive(Debug, Clone)]
-pub(crate) struct Attribute {
-    pub kind: Kind,
-    pub presence: Presence,
 }
 
 impl Definition {
@@ -153,27 +122,6 @@ impl Definition {
             Content::Mixed(names) => names.iter().map(|name| &**name).collect(),
             Content::Children { automaton, .. } => automaton.names().into_iter().collect(),
         }
-    }
-}
-
-impl Element {
-    /// The step event name of the tag, whose own name is given.
-    pub fn event_name<'a>(&'a self, name: &'a str) -> &'a str {
-        match self.attributes.get(STEP_EVENT).map(|attribute| &attribute.presence) {
-            Some(Presence::Fixed(event_name)) => event_name,
-            _ => name,
-        }
-    }
-
-    /// Whether text means something here.
-    pub fn has_text(&self) -> bool {
-        matches!(self.content, Content::Any | Content::Mixed(_))
-    }
-
-    pub(crate) fn step_events(&self, name: &str) -> impl Iterator<Item = StepEvent> {
-        let phases = [Phase::Start, Phase::Text, Phase::End].into_iter();
-        let occurring = phases.filter(|phase| *phase != Phase::Text || self.has_text());
-        occurring.map(|phase| StepEvent::new(phase, self.event_name(name)))
     }
 }
 

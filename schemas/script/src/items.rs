@@ -7,62 +7,24 @@
 //! the same definition gives the same items.
 
 mod cost;
+mod element;
+mod item;
 mod lister;
 pub(crate) mod model;
 mod names;
+mod place;
+mod smallest;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::definition::{Definition, Kind, Presence};
-use crate::limit::{DEPTH_MAX, ELEMENTS_MAX, ITEMS_MAX};
-pub(crate) use cost::Cost;
+use crate::definition::Definition;
+use crate::limit::DEPTH_MAX;
+pub(crate) use element::{Attribute, Choice, Content, Element, Mixed};
+pub use item::{ItemId, ItemsError};
 use lister::Lister;
-use model::Part;
 use names::Names;
-
-/// A place where scripts can have a value that an event list may read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The element.
-    pub element: String,
-    /// The attribute; none means the element's text.
-    pub attribute: Option<String>,
-}
-
-/// As in a script: `<hold>`, `<hold celsius>`.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.attribute {
-            Some(attribute) => write!(f, "<{} {attribute}>", self.element),
-            None => write!(f, "<{}>", self.element),
-        }
-    }
-}
-
-/// Values that are to be taken, by their places: as a rule the bounds of an argument that is read there. Where the
-/// definition itself says what may stand (a list of words, a fixed value, ids) or does not allow a value, it is left
-/// out.
-pub type Values = BTreeMap<Place, Vec<String>>;
-
-/// The number of an item, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ItemId(pub(crate) usize);
-
-/// Why it cannot be said what there is to cover.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ItemsError {
-    /// There is no such element.
-    #[error("the root <{0}> is not declared in the definition")]
-    Root(String),
-    /// There are too many.
-    #[error("there are more than {ITEMS_MAX} elements, alternatives, repetitions and values to cover")]
-    Many,
-    /// Not even one script can be written.
-    #[error("the smallest script with the root <{0}> has more than {ELEMENTS_MAX} elements")]
-    Large(String),
-}
+pub use place::{Place, Values};
 
 /// All that scripts with one root can show.
 #[derive(Debug)]
@@ -75,59 +37,6 @@ pub struct Items {
     parents: Vec<Vec<usize>>,
     numbers: BTreeMap<Arc<str>, usize>,
     names: Vec<(String, usize)>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Element {
-    pub name: Arc<str>,
-    pub item: ItemId,
-    pub content: Content,
-    pub attributes: Vec<Attribute>,
-    /// The elements that it can contain, by number.
-    pub children: BTreeSet<usize>,
-    /// What its smallest content needs.
-    pub cost: Cost,
-}
-
-#[derive(Debug)]
-pub(crate) enum Content {
-    Empty,
-    Mixed(Mixed),
-    Children(Part),
-}
-
-/// Text and elements in any order.
-#[derive(Debug)]
-pub(crate) struct Mixed {
-    pub with_text: ItemId,
-    pub without_text: ItemId,
-    pub texts: Vec<Choice>,
-    pub children: Vec<(usize, ItemId)>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Attribute {
-    pub name: Arc<str>,
-    pub kind: Kind,
-    pub presence: Presence,
-    pub present: Option<ItemId>,
-    pub absent: Option<ItemId>,
-    /// What may be written; nothing for an ID and what refers to one.
-    pub values: Vec<Choice>,
-}
-
-impl Attribute {
-    /// Whether there is a value that it could have.
-    pub fn is_possible(&self) -> bool {
-        !self.values.is_empty() || matches!(self.kind, Kind::Id | Kind::Idref | Kind::Idrefs)
-    }
-}
-
-/// A value; an item, if it was listed.
-#[derive(Debug)]
-pub(crate) struct Choice {
-    pub value: Arc<str>,
-    pub item: Option<ItemId>,
 }
 
 impl Items {
@@ -157,7 +66,7 @@ impl Items {
             let mut lister = Lister { tags: &tags, numbers: &numbers, values, names: &mut names, number };
             elements.push(lister.element(declared)?);
         }
-        cost::settle(&mut elements);
+        smallest::settle(&mut elements);
         let mut parents = vec![Vec::new(); elements.len()];
         for (number, element) in elements.iter().enumerate() {
             for child in &element.children {

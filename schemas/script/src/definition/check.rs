@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::attribute::{Kind, Presence};
+use super::element::{Attribute, Content, Element, STEP_EVENT};
 use super::parser::{self, Attributes, Declared, Type, Written};
-use super::{Attribute, Content, Element, Kind, Presence, STEP_EVENT};
 use crate::automaton::{Automaton, ModelError};
 use crate::diagnostic::{Position, Report, shown};
 use crate::limit::{DEPTH_MAX, NAME_BYTES_MAX, TRANSITIONS_MAX};

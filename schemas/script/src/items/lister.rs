@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::cost::Cost;
+use super::element::{Attribute, Choice, Content, Element, Mixed};
+use super::item::{ItemId, ItemsError};
 use super::model::Builder;
 use super::names::{Names, clipped};
-use super::{Attribute, Choice, Content, Cost, Element, ItemId, ItemsError, Mixed, Place, Values};
+use super::place::{Place, Values};
 use crate::definition::{self, Content as Declared, Kind, Presence};
 use crate::text::is_white;
 

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::item::{ItemId, ItemsError};
 use super::names::{Names, clipped};
-use super::{ItemId, ItemsError};
 use crate::definition::model::{self, Occurs, Particle};
 
 /// A part of a content model.

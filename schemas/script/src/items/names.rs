@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use super::{ItemId, ItemsError};
+use super::item::{ItemId, ItemsError};
 use crate::limit::{ITEMS_MAX, SHOWN_CHARS_MAX};
 
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! What is an item, and what is none.
 
 use super::*;
+use crate::limit::ITEMS_MAX;
 
 fn items(root: &str, text: &str, values: &[(&str, Option<&str>, &str)]) -> Result<Arc<Items>, ItemsError> {
     let definition = Definition::parse("d", text.as_bytes()).unwrap();
