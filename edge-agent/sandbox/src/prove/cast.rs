@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::AppId;
-use flotilla_schemas::app::{Manifest, Residence};
-use flotilla_schemas::proof::{CastProof, Measured, SeenFault, Slowest};
+use flotilla_schemas::proof::{CastProof, Measured, SeenFault};
 use flotilla_script::EventList;
 
-use super::play::Played;
+use super::actor::Actor;
+use super::play::{Played, longer};
+use super::prover::{OWN_STACK, Prover};
 use super::stage::Failing;
-use super::{App, OWN_STACK, Prover};
-use crate::program::Program;
 
 /// One set of apps, and what was seen of it so far.
 #[derive(Clone)]
@@ -25,26 +24,6 @@ pub(super) struct Cast<'p> {
     pub stack: usize,
     /// The apps with that stack, once they were loaded.
     shallow: Option<BTreeMap<AppId, Actor<'p>>>,
-}
-
-/// An app of a cast.
-#[derive(Clone)]
-pub(super) struct Actor<'p> {
-    pub id: AppId,
-    pub app: &'p App,
-    /// Why it cannot be loaded, if it cannot.
-    pub program: Result<Program, String>,
-}
-
-impl Actor<'_> {
-    pub fn manifest(&self) -> &Manifest {
-        &self.app.manifest
-    }
-
-    /// Whether it stays in memory after a run.
-    pub fn stays(&self) -> bool {
-        self.manifest().residence == Residence::Resident
-    }
 }
 
 impl<'p> Cast<'p> {
@@ -133,20 +112,5 @@ impl<'p> Cast<'p> {
     pub fn words(&self) -> String {
         let words = |(app, alternate): (&AppId, &AppId)| format!(", with {alternate} in place of {app}");
         self.proof.standing_in.iter().map(words).collect()
-    }
-}
-
-/// Keeps the operation of an app that took longer.
-pub(super) fn longer(slowest: &mut BTreeMap<AppId, Slowest>, app: &AppId, other: Slowest) {
-    let longest = slowest.entry(app.clone()).or_insert_with(|| other.clone());
-    if longest.elapsed_us() < other.elapsed_us() {
-        *longest = other;
-    }
-}
-
-impl App {
-    fn load(&self, prover: &Prover, stack: usize) -> Result<Program, String> {
-        let Manifest { grants, limits, .. } = &self.manifest;
-        prover.with_stack(stack)?.load(&self.machine, grants, limits).map_err(|error| error.to_string())
     }
 }

@@ -12,18 +12,11 @@ use flotilla_script::{End as Stop, Generator, ItemId, Items, Place};
 use tokio::time::{Instant, timeout_at};
 
 use super::cast::Cast;
-use super::trial::Found;
-use super::{Progress, Prover, Refusal, Settings, Subject, bounds, shortest, stack_bytes};
-use crate::equipment::Simulator;
-
-/// What is the same for all scripts of a proof.
-pub(super) struct Course<'p> {
-    pub prover: &'p Prover,
-    pub subject: &'p Subject<'p>,
-    pub settings: &'p Settings,
-    pub items: Arc<Items>,
-    pub simulator: Simulator,
-}
+use super::outcome::{Progress, Refusal};
+use super::prover::{Prover, stack_bytes};
+use super::settings::{Settings, Subject};
+use super::trial::{Found, Trial};
+use super::{bounds, shortest};
 
 /// Why a proof ended early.
 enum Stopped {
@@ -48,14 +41,14 @@ pub(super) async fn run(
     };
     let mut simulator = subject.simulator.clone();
     simulator.heal();
-    let course = Course { prover, subject, settings, items, simulator };
+    let trial = Trial { prover, subject, settings, items, simulator };
     let mut casts = Cast::all(prover, subject.list);
-    match course.scripts(&mut casts, watch).await {
+    match trial.scripts(&mut casts, watch).await {
         Ok(proof) if refusal.reasons.is_empty() => return Ok(proof),
         Ok(_) => {}
         Err(Stopped::Reason(reason)) => refusal.reasons.push(reason),
         Err(Stopped::Found(found)) => {
-            let broken = shortest::find(&course, &casts, *found, watch).await;
+            let broken = shortest::find(&trial, &casts, *found, watch).await;
             if refusal.reasons.is_empty() {
                 refusal.reasons.push(broken.reason.clone());
             }
@@ -65,7 +58,7 @@ pub(super) async fn run(
     Err(refusal)
 }
 
-impl Course<'_> {
+impl Trial<'_> {
     async fn scripts(
         &self,
         casts: &mut [Cast<'_>],

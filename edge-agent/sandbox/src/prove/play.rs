@@ -14,7 +14,7 @@ use flotilla_schemas::proof::Slowest;
 use flotilla_schemas::{AppId, PointId};
 use flotilla_script::{Call, Step};
 
-use super::cast::{Actor, longer};
+use super::actor::Actor;
 use super::stage::{Access, Failing, Seat, Stage};
 use crate::equipment::Simulator;
 use crate::failure::overdue;
@@ -172,5 +172,13 @@ impl Failed {
             (app, operation, kind, code, refusal)
         };
         what(self) == what(other)
+    }
+}
+
+/// Keeps the operation of an app that took longer.
+pub(super) fn longer(slowest: &mut BTreeMap<AppId, Slowest>, app: &AppId, other: Slowest) {
+    let longest = slowest.entry(app.clone()).or_insert_with(|| other.clone());
+    if longest.elapsed_us() < other.elapsed_us() {
+        *longest = other;
     }
 }

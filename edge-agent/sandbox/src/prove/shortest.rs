@@ -6,41 +6,40 @@ use flotilla_script::{Diagnostic, Shrink};
 use tokio::time::{Instant, timeout_at};
 
 use super::cast::Cast;
-use super::course::Course;
-use super::trial::{Breaks, Found, wrong};
-use super::{Broken, Progress};
+use super::outcome::{Broken, Progress};
+use super::trial::{Breaks, Found, Trial, wrong};
 
 /// The most scripts that are tried in place of one that breaks a release.
 const TRIES_MAX: usize = 10_000;
 
 /// Makes the script as short as the settings ask for and its time allows.
 pub(super) async fn find(
-    course: &Course<'_>,
+    trial: &Trial<'_>,
     casts: &[Cast<'_>],
     found: Found,
     watch: &mut dyn FnMut(Progress),
 ) -> Broken {
     let Found { script, mut breaks } = found;
-    let tries = if course.settings.shrink { TRIES_MAX } else { 0 };
-    let Ok(mut shrink) = Shrink::new(Arc::clone(&course.items), &script, tries) else {
-        return Broken { script, reason: reason(&breaks, course, casts), shortest: false };
+    let tries = if trial.settings.shrink { TRIES_MAX } else { 0 };
+    let Ok(mut shrink) = Shrink::new(Arc::clone(&trial.items), &script, tries) else {
+        return Broken { script, reason: reason(&breaks, trial, casts), shortest: false };
     };
-    let until = Instant::now() + course.settings.budget.time;
+    let until = Instant::now() + trial.settings.budget.time;
     while let Some(candidate) = shrink.candidate() {
-        let Ok(again) = timeout_at(until, course.again(&candidate, casts, &breaks)).await else { break };
+        let Ok(again) = timeout_at(until, trial.again(&candidate, casts, &breaks)).await else { break };
         shrink.answer(again.is_some());
         if let Some(again) = again {
             breaks = again;
             let size = Some(shrink.shortest().len());
-            watch(Progress { scripts: 0, covered: 0, items: course.items.len(), shrinking: size });
+            watch(Progress { scripts: 0, covered: 0, items: trial.items.len(), shrinking: size });
         }
     }
-    let reason = reason(&breaks, course, casts);
+    let reason = reason(&breaks, trial, casts);
     Broken { script: shrink.shortest().to_owned(), reason, shortest: shrink.is_minimal() }
 }
 
-fn reason(breaks: &Breaks, course: &Course<'_>, casts: &[Cast<'_>]) -> String {
-    let events = &course.subject.list.events;
+fn reason(breaks: &Breaks, trial: &Trial<'_>, casts: &[Cast<'_>]) -> String {
+    let events = &trial.subject.list.events;
     match breaks {
         Breaks::Plan(error) => {
             let line = |one: &Diagnostic| format!("{}:{}: {}", one.line, one.col, one.message);

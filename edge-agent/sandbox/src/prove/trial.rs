@@ -1,15 +1,27 @@
 //! One script on trial: planned, then run with every cast; with equipment that is well, and failing in each way that
 //! no script before it met at that step event.
 
-use flotilla_schemas::proof::SeenFault;
-use flotilla_script::{Diagnostic, PlanError, Script, Step};
+use std::sync::Arc;
 
-use super::OWN_STACK;
+use flotilla_schemas::proof::SeenFault;
+use flotilla_script::{Diagnostic, Items, PlanError, Script, Step};
+
 use super::cast::Cast;
-use super::course::Course;
 use super::play::{Played, play};
+use super::prover::{OWN_STACK, Prover};
+use super::settings::{Settings, Subject};
 use super::stage::{Failing, Way};
 use super::verdict::{Defect, judge};
+use crate::equipment::Simulator;
+
+/// What all scripts of a proof are tried with.
+pub(super) struct Trial<'p> {
+    pub prover: &'p Prover,
+    pub subject: &'p Subject<'p>,
+    pub settings: &'p Settings,
+    pub items: Arc<Items>,
+    pub simulator: Simulator,
+}
 
 /// A script that breaks the release, and how.
 #[derive(Debug, Clone)]
@@ -27,7 +39,7 @@ pub(super) enum Breaks {
     Run(usize, Option<Failing>, Defect),
 }
 
-impl Course<'_> {
+impl Trial<'_> {
     /// Runs a script and adds what is seen to the casts' reports.
     pub async fn script(&self, text: &str, casts: &mut [Cast<'_>]) -> Result<(), Found> {
         let found = |breaks| Found { script: text.to_owned(), breaks };
@@ -112,9 +124,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use flotilla_schemas::countermeasure::Countermeasures;
-    use flotilla_script::{Definition, EventList, Items};
+    use flotilla_script::{Definition, EventList};
 
-    use super::super::{Prover, Settings, Subject};
     use super::*;
     use crate::Simulator;
 
@@ -138,9 +149,9 @@ mod tests {
         };
         let items = Items::of(&definition, "r", &BTreeMap::new()).unwrap();
         let (settings, simulator) = (Settings::default(), subject.simulator.clone());
-        let course = Course { prover: &prover, subject: &subject, settings: &settings, items, simulator };
+        let trial = Trial { prover: &prover, subject: &subject, settings: &settings, items, simulator };
         let mut cast = Cast::all(&prover, subject.list).remove(0);
-        course.measure_stack(&course.plan("<r/>").unwrap(), &mut cast).await;
+        trial.measure_stack(&trial.plan("<r/>").unwrap(), &mut cast).await;
         cast.stack
     }
 
