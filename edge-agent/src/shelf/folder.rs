@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use flotilla_schemas::digest::CHUNK_BYTES;
 use flotilla_schemas::{Artifact, Digest};
 
-use super::{ShelfError, shape};
+use super::error::{ShelfError, shape};
 
 /// Artifacts in a folder.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flotilla_schemas::{Artifact, Digest};
 
-use super::{ShelfError, shape};
+use super::error::{ShelfError, shape};
 
 /// The most bytes of artifacts, whole and partial, that an edge without a disk holds.
 pub const SHELF_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -65,7 +65,7 @@ impl Memory {
         let mut all = self.held();
         let others = all.iter().filter(|(digest, _)| **digest != artifact.digest).map(|(_, held)| held.size);
         if others.sum::<u64>() + artifact.size > SHELF_BYTES_MAX {
-            return Err(ShelfError::Full(artifact.digest));
+            return Err(ShelfError::Full(artifact.digest, SHELF_BYTES_MAX));
         }
         let held = all.entry(artifact.digest).or_default();
         held.size = artifact.size;
@@ -107,7 +107,7 @@ mod tests {
             memory.store_chunk(&artifact, artifact.digest, &chunk)
         };
         large(1, SHELF_BYTES_MAX - 1).unwrap();
-        assert!(matches!(large(2, 2), Err(ShelfError::Full(_))));
+        assert!(matches!(large(2, 2), Err(ShelfError::Full(..))));
         large(2, 1).unwrap();
         memory.keep(|_| false);
         large(3, SHELF_BYTES_MAX).unwrap();
