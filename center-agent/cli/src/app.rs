@@ -19,7 +19,7 @@ use flotilla_schemas::{AppId, Artifact, Signed};
 
 use crate::client::{Api, AskError, List};
 use crate::edges::bytes;
-use crate::output::{self, BOLD, Cell, DIM, Table, styled};
+use crate::output::{self, BOLD, Cell, DIM, Table, joined, styled};
 use crate::publish::{self, PublishError, progress};
 use crate::toml_file;
 
@@ -225,12 +225,6 @@ fn operations(interface: &Interface) -> String {
         format!("  {}({}){result}", operation.name, params.join(", "))
     };
     interface.operations.iter().map(operation).collect::<Vec<_>>().join("\n")
-}
-
-/// All of them, or a dash.
-pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
-    if items.is_empty() { "-".into() } else { items.join(", ") }
 }
 
 /// The word that a plain enumeration has in JSON.

@@ -3,7 +3,9 @@
 //! Everything lies in a folder of its own and listens on the loopback interface alone. What is started is ended,
 //! whatever happens; when a step fails, the folder with the logs stays.
 
+mod error;
 mod facts;
+mod names;
 mod play;
 mod process;
 mod samples;
@@ -17,14 +19,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flotilla_link::{BrokerUrl, Entry, EntryError};
-use flotilla_schemas::IdError;
+use flotilla_link::{BrokerUrl, Entry};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{API_ENV, TOKEN_FILE_ENV};
 use crate::output::{self, BOLD, DIM, GOOD, styled};
+pub use error::DemoError;
+use names::FLEET;
 use play::Play;
-use stage::{FLEET, Stage};
+use stage::Stage;
 use story::Summary;
 
 /// How long the story may take with `--once`; ending it all takes a moment more.
@@ -51,49 +54,6 @@ pub struct Demo {
     /// Leave the folder with the samples, data and logs where it is
     #[arg(long)]
     pub keep: bool,
-}
-
-/// Why the demo failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    /// It could not be set up.
-    #[error("{what}")]
-    Stage {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        #[source]
-        cause: io::Error,
-    },
-    /// The broker cannot be reached with what was given.
-    #[error(transparent)]
-    Entry(#[from] EntryError),
-    /// The broker cannot be used.
-    #[error(transparent)]
-    Broker(#[from] sweep::SweepError),
-    /// A step of the story did not happen.
-    #[error("play the step \"{step}\": {why}{}", log_text(.log))]
-    Step {
-        /// The step.
-        step: String,
-        /// Why.
-        why: String,
-        /// The end of the log that tells more, and where all of it is.
-        log: Option<(String, PathBuf)>,
-    },
-    /// Somebody ended it before its end.
-    #[error("play the story to its end: it was interrupted")]
-    Interrupted,
-    /// A name of the story is no id.
-    #[error("name the parts")]
-    Id(#[from] IdError),
-    /// Something of the system failed.
-    #[error("go on")]
-    System(#[from] io::Error),
-}
-
-fn log_text(log: &Option<(String, PathBuf)>) -> String {
-    log.as_ref().map(|(tail, path)| format!("\nthe end of {}:\n{tail}", path.display())).unwrap_or_default()
 }
 
 /// Plays the demo.

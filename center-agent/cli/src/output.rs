@@ -170,6 +170,12 @@ impl fmt::Display for Table {
     }
 }
 
+/// All of them, or a dash.
+pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() { "-".into() } else { items.join(", ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

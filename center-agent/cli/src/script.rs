@@ -16,9 +16,8 @@ use flotilla_schemas::ScriptId;
 use flotilla_schemas::proof::Proof;
 use serde::Serialize;
 
-use crate::app::joined;
 use crate::client::{Api, AskError, ClientError, List};
-use crate::output::{self, BOLD, Cell, Table, styled};
+use crate::output::{self, BOLD, Cell, Table, joined, styled};
 
 /// What is done with scripts.
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use super::DemoError;
+use super::error::DemoError;
 use super::facts::{self, Facts};
 use super::process::tail;
 use super::stage::Stage;

@@ -11,17 +11,10 @@ use flotilla_link::{Broker, BrokerUrl, Entry};
 use flotilla_schemas::{EdgeId, FleetId};
 use tempfile::TempDir;
 
+use super::error::DemoError;
+use super::names::{CENTER, FLEET, is_small};
 use super::process::Process;
-use super::{DemoError, samples};
-
-/// The fleet's name: a fleet that uses the same broker has another one.
-pub const FLEET: &str = "demo";
-
-/// The center's id.
-pub const CENTER: &str = "c1";
-
-/// The small gateway's id.
-const SMALL: &str = "e4";
+use super::samples;
 
 /// The parts of the demo and where they are.
 #[derive(Debug)]
@@ -127,11 +120,6 @@ impl Stage {
     pub fn close(self, keep: bool) -> Option<PathBuf> {
         keep.then(|| self.temp.keep())
     }
-}
-
-/// Whether an edge is a small gateway: no scripts, no disk, and memory for one of its apps at a time.
-pub fn is_small(edge: &EdgeId) -> bool {
-    edge.as_str() == SMALL
 }
 
 /// A port of the loopback interface that nobody uses at this moment.

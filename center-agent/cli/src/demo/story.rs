@@ -11,10 +11,11 @@ use flotilla_schemas::fault::How;
 use flotilla_schemas::report::AppState;
 use flotilla_schemas::{AppId, Digest, EdgeId};
 
-use super::DemoError;
+use super::error::DemoError;
 use super::facts::{Facts, FaultFacts};
+use super::names::{CENTER, FLEET, is_small};
 use super::play::{Play, Step};
-use super::stage::{CENTER, FLEET, Stage, is_small};
+use super::stage::Stage;
 
 /// The edge whose equipment misbehaves, as its equipment file schedules it.
 const PATIENT: &str = "e2";

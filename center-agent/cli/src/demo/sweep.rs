@@ -11,7 +11,7 @@ use flotilla_schemas::FleetId;
 use flotilla_schemas::topic::{Topic, Writer};
 use tokio::time::timeout;
 
-use super::stage::CENTER;
+use super::names::CENTER;
 
 /// How long the broker may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,9 +5,8 @@ use std::io;
 use anstyle::Style;
 use flotilla_schemas::proof::{CastProof, DEADLINE_MULTIPLE, End, ListProof, MEMORY_MULTIPLE, Proof};
 
-use crate::app::joined;
 use crate::edges::bytes;
-use crate::output::{self, BOLD, Cell, DIM, GOOD, Table, WARN, styled};
+use crate::output::{self, BOLD, Cell, DIM, GOOD, Table, WARN, joined, styled};
 
 /// The most items that are named of those that no script took.
 const MISSING_MAX: usize = 20;
