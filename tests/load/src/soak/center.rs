@@ -8,15 +8,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Tally, number_in, roams};
+use super::tally::Tally;
+use super::traffic::{ANSWER_EVERY, LANES, number_in, roams};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::wire;
 
-/// Lanes, each with its share of the edges.
-pub const LANES: usize = 3;
-/// Of an edge's messages one in so many is answered.
-pub const ANSWER_EVERY: u64 = 5;
 /// Answers on their way at a time in one lane.
 const WINDOW: usize = 64;
 

@@ -11,8 +11,8 @@ use flotilla_schemas::topic::{EdgeTopic, Tree};
 use flotilla_schemas::{EdgeId, FleetId, Topic};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
-use super::center::{ANSWER_EVERY, LANES};
-use super::{ROAMER_EVERY, Tally, number_in, roams};
+use super::tally::Tally;
+use super::traffic::{ANSWER_EVERY, LANES, ROAMER_EVERY, number_in, roams};
 use crate::client::{Client, PATIENCE};
 use crate::wire;
 

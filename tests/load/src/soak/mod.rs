@@ -7,11 +7,13 @@
 
 mod center;
 mod edge;
+mod tally;
+mod traffic;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -19,8 +21,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::broker::{Broker, Kind};
-use crate::client::{Client, PATIENCE};
+use crate::client::Client;
 use crate::measures::connect_many;
+use tally::Tally;
+use traffic::{LANES, roams};
 
 /// How often the broker is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -32,9 +36,7 @@ const GROWTH_MAX: f64 = 1.05;
 const RSS_BASE_KIB: f64 = 64.0 * 1024.0;
 const RSS_CLIENT_KIB: f64 = 16.0;
 /// Connections of the center.
-const CENTERS: usize = 2 * center::LANES;
-/// One of so many edges comes and goes.
-const ROAMER_EVERY: usize = 10;
+const CENTERS: usize = 2 * LANES;
 
 /// How many clients, for how long
 #[derive(ClapArgs)]
@@ -45,48 +47,6 @@ pub struct Args {
     /// Seconds that they publish
     #[arg(long, default_value_t = 180)]
     pub seconds: u64,
-}
-
-/// What happened so far, counted by all.
-#[derive(Default)]
-struct Tally {
-    published: AtomicU64,
-    collected: AtomicU64,
-    answered: AtomicU64,
-    reconnected: AtomicU64,
-    /// Messages of edges that stay, and how many of them came to the center or are known not to have.
-    staying_published: AtomicU64,
-    staying_accounted: AtomicU64,
-    /// Messages of edges that stay which did not come, in either direction.
-    lost: AtomicU64,
-    /// The time is over: nothing more is published.
-    over: AtomicBool,
-}
-
-impl Tally {
-    /// Notes the number that came after `last`; those between were lost. How many numbers that is.
-    fn note(&self, last: &mut u64, number: u64) -> u64 {
-        let since = number.saturating_sub(*last);
-        self.lost.fetch_add(since.saturating_sub(1), Relaxed);
-        *last += since;
-        since
-    }
-
-    /// Waits for what is still on its way to the center; what does not come is lost.
-    async fn settle(&self) {
-        let missing =
-            || self.staying_published.load(Relaxed).saturating_sub(self.staying_accounted.load(Relaxed));
-        let began = Instant::now();
-        while missing() > 0 && began.elapsed() < PATIENCE {
-            sleep(Duration::from_millis(10)).await;
-        }
-        self.lost.fetch_add(missing(), Relaxed);
-    }
-}
-
-/// The number that a payload begins with.
-fn number_in(payload: &[u8]) -> u64 {
-    payload.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Loads a broker of ours; true if nothing was lost and its memory was flat and within bounds.
@@ -137,11 +97,6 @@ fn start_edges(
             false => edges.spawn(edge.stay(client)),
         };
     }
-}
-
-/// Whether the edge of this number comes and goes.
-fn roams(number: usize) -> bool {
-    number.is_multiple_of(ROAMER_EVERY)
 }
 
 /// The broker's memory over time, in KiB.
