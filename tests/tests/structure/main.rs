@@ -1,7 +1,16 @@
-//! The structure that ARCHITECTURE.md draws, held: who may depend on whom, what a core may name, how a file begins.
+//! The structure that ARCHITECTURE.md draws, held: who may depend on whom, what a core may name, how a file begins; and
+//! how long files and functions are, told.
+
+mod lengths;
+mod modules;
+mod paths;
+mod source;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use lengths::Lengths;
+use modules::Crate;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -103,6 +112,32 @@ fn a_gateway_is_built_without_a_compiler() {
     assert!(
         !default.iter().any(|name| name.as_str() == Some("compiler")) && features.contains_key("compiler")
     );
+}
+
+/// Packages whose modules still lean on one another.
+const TANGLED: [&str; 4] = ["edge-agent/core", "edge-agent", "center-agent", "broker/client"];
+
+/// The crates of a package that are no tests.
+fn crates(package: &str) -> Vec<Crate> {
+    let roots = ["lib.rs", "main.rs"].map(|file| root().join(package).join("src").join(file));
+    roots.iter().filter(|file| file.exists()).map(|file| Crate::read(file)).collect()
+}
+
+#[test]
+fn no_module_leans_on_one_that_leans_on_it() {
+    let cycles = |package: &str| crates(package).iter().flat_map(Crate::cycles).collect::<Vec<_>>();
+    let tangled: Vec<String> = PACKAGES
+        .into_iter()
+        .filter(|package| !TANGLED.contains(package))
+        .flat_map(|package| cycles(package).into_iter().map(move |cycle| format!("{package}: {cycle}")))
+        .collect();
+    assert!(tangled.is_empty(), "{}", tangled.join("\n"));
+}
+
+#[test]
+fn lengths_are_told() {
+    let told = PACKAGES.map(|package| format!("{package:<20} {}", Lengths::of(&crates(package))));
+    println!("{:<20} {}\n{}", "lines, without tests", lengths::HEAD, told.join("\n"));
 }
 
 /// Every Rust file of the workspace and of the samples.
