@@ -14,11 +14,13 @@ use center_core::{CommandError, PublishError, Refusal, ServiceError};
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 use serde::de::DeserializeOwned;
 
-use super::JSON_BYTES_MAX;
 use super::types::ErrorBody;
 use crate::desk::Gone;
 use crate::shelf::ShelfError;
 use crate::store::StoreError;
+
+/// The largest JSON body, in bytes.
+const JSON_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How much of a body that is too large is read and thrown away, in bytes.
 const DRAINED_BYTES_MAX: u64 = 2 * ARTIFACT_BYTES_MAX;

@@ -8,8 +8,8 @@ use axum::response::IntoResponse;
 use flotilla_schemas::Digest;
 use flotilla_schemas::digest::ARTIFACT_BYTES_MAX;
 
-use super::Api;
 use super::answer::{Problem, bytes, name};
+use super::state::Api;
 use super::types::BlobStored;
 
 pub(super) async fn store(State(api): State<Api>, request: Request) -> Result<Json<BlobStored>, Problem> {

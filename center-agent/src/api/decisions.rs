@@ -7,8 +7,8 @@ use center_core::{Answer, Request};
 use flotilla_schemas::command::{Order, Reply};
 use flotilla_schemas::countermeasure::Countermeasures;
 
-use super::Api;
 use super::answer::{Body, Problem, name};
+use super::state::Api;
 use super::types::{ServiceStart, ServiceStop, ServiceView};
 
 /// Has the core decide, and takes the kind of answer that fits the request.

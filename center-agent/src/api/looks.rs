@@ -12,8 +12,8 @@ use flotilla_schemas::proof::Proof;
 use flotilla_schemas::{AppId, EdgeId, ScriptId};
 use tokio::time::Instant;
 
-use super::Api;
 use super::answer::{Asked, Problem, found, name};
+use super::state::Api;
 use super::types::{
     AppDetail, AppSummary, EdgeDetail, EdgeSummary, FaultView, FaultsQuery, RECORDS_PAGE_MAX, RecordsPage,
     RecordsQuery, ScriptDetail, ScriptRow, ScriptSummary, ServiceView, StatusView, WAIT_MS_MAX,

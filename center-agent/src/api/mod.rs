@@ -8,6 +8,7 @@ mod blobs;
 mod decisions;
 mod looks;
 mod publishing;
+mod state;
 mod turns;
 pub mod types;
 
@@ -23,36 +24,13 @@ use axum::routing::{get, post, put};
 use flotilla_sandbox::Sandbox;
 use flotilla_schemas::Digest;
 use flotilla_schemas::fleet::Fleet;
-use flotilla_schemas::publisher::Publishers;
 
 use crate::desk::Desk;
 use crate::shelf::Shelf;
 use crate::store::Store;
 use answer::Problem;
+use state::{Api, HEAVY_MAX, PROVING_MAX};
 use turns::Turns;
-
-/// The largest JSON body, in bytes.
-pub const JSON_BYTES_MAX: u64 = 1024 * 1024;
-
-/// The most uploads and checks of an app at once; others wait.
-const HEAVY_MAX: usize = 2;
-
-/// The most proofs of a script at once. One takes a processor for as long as it lasts.
-const PROVING_MAX: usize = 1;
-
-/// What handlers work with.
-#[derive(Clone)]
-struct Api {
-    /// The token's digest: comparing digests tells nothing about the token.
-    token: Digest,
-    publishers: Arc<Publishers>,
-    desk: Desk,
-    store: Store,
-    shelf: Arc<Shelf>,
-    sandbox: Sandbox,
-    heavy: Turns,
-    proving: Turns,
-}
 
 /// All of the API.
 pub(crate) fn router(

@@ -14,9 +14,9 @@ use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::{AppId, Artifact, EventsId, ScriptId, Signed};
 use flotilla_script::{Definition, Diagnostics, EventList};
 
-use super::Api;
 use super::answer::{Asked, Body, Problem};
 use super::decisions::decide;
+use super::state::Api;
 use super::types::{AppQuery, Published};
 use crate::prove::callers::{self, Broken};
 use crate::prove::range::{self, Offered, RangeError};
