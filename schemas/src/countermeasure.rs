@@ -3,15 +3,15 @@
 //! One pure function, [`Countermeasures::answer`], is the fault desk's answer at the center and what an edge falls
 //! back on when no center answers: the same list and the same record give the same measure everywhere.
 
-use std::fmt;
-
 use schemars::JsonSchema;
-use serde::de::{DeserializeOwned, Error as _, IntoDeserializer as _};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::fault::{Kind, kind};
 use crate::id::AppId;
 use crate::json::Json;
+use crate::measure::known;
+pub use crate::measure::{By, Measure};
 
 /// The most rules, and the most causes, of one list.
 pub const RULES_MAX: usize = 256;
@@ -75,61 +75,6 @@ pub struct Rule {
 
 fn window_s() -> u32 {
     600
-}
-
-/// Who decides about a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum By {
-    /// A center answers; the edge decides alone only when none does.
-    #[default]
-    Center,
-    /// The edge decides at once, and reports what it did.
-    Edge,
-}
-
-/// A measure against a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Measure {
-    /// Start the app anew, with fresh memory.
-    Restart,
-    /// Throw the installed files away, download and verify them again, start anew.
-    Reinstall,
-    /// Put the alternate in its place: another maker's program for the same operations.
-    Replace,
-    /// Let the app run no more until a person releases it; services that need it wait.
-    Quarantine,
-    /// Change nothing and tell a person.
-    Tell,
-    /// Something that a newer program knows. In a report it is passed over; a rule with it is not read.
-    #[serde(other)]
-    Unknown,
-}
-
-/// The measures of a rule: one that is not known here makes the rule unreadable.
-fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Measure>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    let read = |name: &String| match Measure::deserialize(name.as_str().into_deserializer()) {
-        Ok(Measure::Unknown) => Err(D::Error::custom(format!(
-            "unknown measure `{name}`, expected one of `restart`, `reinstall`, `replace`, `quarantine`, `tell`"
-        ))),
-        read => read,
-    };
-    names.iter().map(read).collect()
-}
-
-impl fmt::Display for Measure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Measure::Restart => "restart",
-            Measure::Reinstall => "reinstall",
-            Measure::Replace => "replace",
-            Measure::Quarantine => "quarantine",
-            Measure::Tell => "tell",
-            Measure::Unknown => "unknown",
-        })
-    }
 }
 
 /// What is asked of the list: the record of a fault, as far as the answer depends on it.

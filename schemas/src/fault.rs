@@ -13,8 +13,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::countermeasure::{By, Measure};
 use crate::id::{AppId, CenterId, EdgeId, FaultId, ServiceId};
+use crate::measure::{By, Measure};
 use crate::point::PointId;
 
 pub use failure::{BACKTRACE_FRAMES_MAX, Failure, MESSAGE_BYTES_MAX, cut};

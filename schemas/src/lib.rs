@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod id;
 pub mod journal;
 pub mod json;
+mod measure;
 pub mod point;
 pub mod proof;
 pub mod publisher;
