@@ -1,23 +1,22 @@
 //! `flotilla fleet`: the keys of a new fleet, and the fleet file that its edges and centers are started with.
 //!
-//! All or nothing: a file that is already there is never overwritten, since a key that is gone cannot be made again.
-//! Secret keys are readable by their owner alone from their first byte on.
+//! All or nothing: where one of a new fleet's files is already, none is written.
 
+mod file;
 mod publisher;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use flotilla_schemas::fleet::{Center, FLEET_KEYS_MAX, Fleet, NamedKey};
+use flotilla_schemas::fleet::{Center, Fleet, NamedKey};
 use flotilla_schemas::publisher::{Makers, Publisher};
-use flotilla_schemas::sign::{SecretKey, SignError, Signed};
-use flotilla_schemas::{CenterId, FleetId, IdError, KeyId};
-use serde::Serialize;
+use flotilla_schemas::sign::SecretKey;
+use flotilla_schemas::{CenterId, FleetId};
 
 use crate::output::{self, NAME, styled};
+pub use file::FleetError;
+use file::{FleetFile, new_key, secret, write};
 use publisher::PublisherCommand;
 
 /// What is done with a fleet.
@@ -45,89 +44,6 @@ pub struct Init {
     /// Print the list of files as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// Why a fleet was not made, or not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum FleetError {
-    /// A file is there already.
-    #[error(
-        "make a fleet in {dir}: {files} there already; choose another folder, or remove them if no edge trusts them"
-    )]
-    Exists {
-        /// The folder.
-        dir: PathBuf,
-        /// The files, and their verb.
-        files: String,
-    },
-    /// A center is named twice.
-    #[error("make a fleet: the center {0} is named twice")]
-    Twice(CenterId),
-    /// A file could not be read.
-    #[error("read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
-    /// The fleet file is none.
-    #[error("use {path}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: flotilla_schemas::fleet::FleetError,
-    },
-    /// The operator's key file holds no key.
-    #[error("use the key in {path}")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: SignError,
-    },
-    /// There is a publisher of that name.
-    #[error("add a publisher: {0} is a publisher already; give the new one another name")]
-    Named(KeyId),
-    /// No room.
-    #[error("add a publisher: a fleet has at most {FLEET_KEYS_MAX}")]
-    Full,
-    /// A file could not be written.
-    #[error("write {path}")]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: io::Error,
-    },
-    /// The system gives no random numbers.
-    #[error("make a key: the system gives no random numbers: {0}")]
-    Random(String),
-    /// A name is no key's name.
-    #[error("name a key")]
-    Id(#[from] IdError),
-    /// The fleet file could not be written as JSON.
-    #[error("write the fleet file")]
-    Json(#[from] serde_json::Error),
-    /// Standard output is gone.
-    #[error("print")]
-    Print(#[from] io::Error),
-}
-
-/// A file of the new fleet.
-#[derive(Debug, Serialize)]
-struct FleetFile {
-    path: PathBuf,
-    purpose: String,
-    #[serde(skip)]
-    text: String,
-    #[serde(skip)]
-    mode: u32,
 }
 
 /// Carries out a command.
@@ -188,51 +104,8 @@ fn files(init: &Init) -> Result<Vec<FleetFile>, FleetError> {
     Ok(files)
 }
 
-impl FleetFile {
-    /// The text of a fleet file that the operator signs.
-    fn text(fleet: &Fleet, operator: &SecretKey) -> Result<String, serde_json::Error> {
-        Ok(serde_json::to_string_pretty(&Signed::new(fleet, operator)?)? + "\n")
-    }
-}
-
-fn secret(dir: &Path, file: String, purpose: String, key: &SecretKey) -> FleetFile {
-    FleetFile { path: dir.join(file), purpose, text: key.to_file(), mode: 0o600 }
-}
-
-fn new_key(name: &str) -> Result<SecretKey, FleetError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| FleetError::Random(error.to_string()))?;
-    Ok(SecretKey::from_seed(KeyId::new(name)?, seed))
-}
-
 fn named(key: &SecretKey) -> NamedKey {
     NamedKey { id: key.id().clone(), key: key.public() }
-}
-
-fn write(dir: &Path, files: &[FleetFile]) -> Result<(), FleetError> {
-    let there: Vec<String> = files
-        .iter()
-        .filter(|f| f.path.exists())
-        .filter_map(|f| Some(f.path.file_name()?.display().to_string()))
-        .collect();
-    if !there.is_empty() {
-        let verb = if there.len() == 1 { "is" } else { "are" };
-        return Err(FleetError::Exists {
-            dir: dir.to_owned(),
-            files: format!("{} {verb}", there.join(", ")),
-        });
-    }
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| FleetError::Write { path, cause }
-    };
-    fs::create_dir_all(dir).map_err(failed(dir))?;
-    for file in files {
-        let mut options = OpenOptions::new();
-        let opened = options.write(true).create_new(true).mode(file.mode).open(&file.path);
-        opened.and_then(|mut f| f.write_all(file.text.as_bytes())).map_err(failed(&file.path))?;
-    }
-    Ok(())
 }
 
 fn explain(init: &Init, files: &[FleetFile]) -> io::Result<()> {
@@ -257,6 +130,9 @@ fn explain(init: &Init, files: &[FleetFile]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn init(dir: &Path, centers: &[&str]) -> Init {

@@ -13,7 +13,7 @@ use flotilla_schemas::publisher::{Makers, Publisher};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::{KeyId, MakerId};
 
-use super::{FleetError, FleetFile, new_key, secret, write};
+use super::file::{FleetError, FleetFile, new_key, secret, write};
 use crate::output::{self, NAME, styled};
 
 /// What is done with publishers.
