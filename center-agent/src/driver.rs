@@ -281,6 +281,8 @@ fn heard(event: LinkEvent) -> Option<Input> {
             tracing::warn!(topic, "a message of no known form is ignored");
             None
         }
+        // No publish is numbered here.
+        LinkEvent::Answered { .. } => None,
         LinkEvent::Refused { topic, error } => {
             error!(topic, error, "the broker refuses what a center needs: look at its access rules");
             None

@@ -1,19 +1,21 @@
 //! Apps in memory: a task for each, which loads it and answers its calls one after another.
 //!
 //! The bytes that are loaded are the bytes that were verified: they are read once. Unloading aborts the task, so a
-//! call that is under way ends with it.
+//! call that is under way ends with it, and is answered as every one is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edge_core::{Code, Input};
+use edge_core::{Code, Outcome};
 use flotilla_sandbox::{Host, Program, Sandbox};
 use flotilla_schemas::app::{Grants, Limits};
 use flotilla_schemas::fault::{Failure, kind};
 use flotilla_schemas::{AppId, Value};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 
+use crate::answer::Answer;
 use crate::shelf::{Shelf, ShelfError};
 
 /// Calls that wait for an app; a core never has more than one under way.
@@ -23,7 +25,6 @@ const CALLS_MAX: usize = 2;
 pub struct Apps {
     sandbox: Sandbox,
     shelf: Shelf,
-    inputs: mpsc::Sender<Input>,
     running: BTreeMap<AppId, Running>,
 }
 
@@ -33,15 +34,13 @@ struct Running {
 }
 
 struct CallOf {
-    call: u64,
+    answer: Answer,
     operation: String,
     args: Vec<Value>,
 }
 
 /// What is to be loaded.
 pub struct LoadOf {
-    /// The effect.
-    pub load: u64,
     /// The app.
     pub app: AppId,
     /// Its code.
@@ -54,27 +53,27 @@ pub struct LoadOf {
 
 impl Apps {
     /// No app yet.
-    pub fn new(sandbox: Sandbox, shelf: Shelf, inputs: mpsc::Sender<Input>) -> Self {
-        Self { sandbox, shelf, inputs, running: BTreeMap::new() }
+    pub fn new(sandbox: Sandbox, shelf: Shelf) -> Self {
+        Self { sandbox, shelf, running: BTreeMap::new() }
     }
 
-    /// Loads an app in place of what is there under its name; the answer is an input.
-    pub fn load(&mut self, what: LoadOf, host: Arc<dyn Host>) {
+    /// Loads an app in place of what is there under its name.
+    pub fn load(&mut self, answer: Answer, what: LoadOf, host: Arc<dyn Host>) {
         let app = what.app.clone();
         self.unload(&app);
         let (calls, waiting) = mpsc::channel(CALLS_MAX);
-        let (sandbox, shelf, inputs) = (self.sandbox.clone(), self.shelf.clone(), self.inputs.clone());
-        let task = tokio::spawn(serve(sandbox, shelf, what, host, waiting, inputs));
+        let (sandbox, shelf) = (self.sandbox.clone(), self.shelf.clone());
+        let task = tokio::spawn(serve(answer, sandbox, shelf, what, host, waiting));
         self.running.insert(app, Running { calls, task });
     }
 
-    /// Calls an operation; the answer is an input, also when the app is not there.
-    pub fn call(&self, app: &AppId, call: u64, operation: String, args: Vec<Value>) {
-        let of = CallOf { call, operation, args };
-        if self.running.get(app).is_none_or(|running| running.calls.try_send(of).is_err()) {
-            let (inputs, app) = (self.inputs.clone(), app.clone());
-            let result = Err(Failure::new(kind::UNLOADED, format!("{app} is not in memory")));
-            tokio::spawn(async move { inputs.send(Input::Called { call, result }).await });
+    /// Calls an operation.
+    pub fn call(&self, answer: Answer, app: &AppId, operation: String, args: Vec<Value>) {
+        let unloaded = || Failure::new(kind::UNLOADED, format!("{app} is not in memory"));
+        let Some(running) = self.running.get(app) else { return answer.fail(unloaded()) };
+        match running.calls.try_send(CallOf { answer, operation, args }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(of) | TrySendError::Closed(of)) => of.answer.fail(unloaded()),
         }
     }
 
@@ -93,29 +92,26 @@ impl Drop for Apps {
 }
 
 async fn serve(
+    answer: Answer,
     sandbox: Sandbox,
     shelf: Shelf,
     what: LoadOf,
     host: Arc<dyn Host>,
     mut calls: mpsc::Receiver<CallOf>,
-    inputs: mpsc::Sender<Input>,
 ) {
-    let (load, app) = (what.load, what.app.clone());
     let instance = match load_program(sandbox, shelf, what).await {
         Ok(program) => program.start(host).await,
         Err(failure) => Err(failure),
     };
-    let (result, instance) = match instance {
-        Ok(instance) => (Ok(()), Some(instance)),
-        Err(failure) => (Err(failure), None),
+    let mut instance = match instance {
+        Ok(instance) => instance,
+        Err(failure) => return answer.give(Outcome::Failed(failure)).await,
     };
-    if inputs.send(Input::Loaded { app, load, result }).await.is_err() {
-        return;
-    }
-    let Some(mut instance) = instance else { return };
-    while let Some(CallOf { call, operation, args }) = calls.recv().await {
+    answer.give(Outcome::Done).await;
+    while let Some(CallOf { answer, operation, args }) = calls.recv().await {
         let result = instance.call(&operation, &args).await;
-        if inputs.send(Input::Called { call, result }).await.is_err() || instance.is_spent() {
+        answer.give(result.map_or_else(Outcome::Failed, Outcome::Value)).await;
+        if instance.is_spent() {
             return;
         }
     }

@@ -8,14 +8,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use edge_core::{Core, Effect, Input, Persist, ScriptFiles, Send};
+use edge_core::{Act, Core, Effect, EffectId, Failure, Input, Outcome, Persist, ScriptFiles, Send};
 use flotilla_link::{Delivery, Link, LinkEvent};
+use flotilla_schemas::fault::kind;
 use flotilla_schemas::journal::{Batch, Lane};
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::EdgeTopic;
-use flotilla_schemas::{AppId, Artifact, Digest, Json, ServiceId, Topic};
+use flotilla_schemas::{AppId, Artifact, Digest, Json, Topic};
 use tokio::sync::mpsc;
 
+use crate::answer::Answer;
 use crate::apps::{Apps, LoadOf, unreadable};
 use crate::equipment::Equipment;
 use crate::host::AppHost;
@@ -73,6 +75,10 @@ pub struct Driver {
     folder: PathBuf,
     files: mpsc::UnboundedSender<FileJob>,
     hosts: BTreeMap<AppId, Arc<AppHost>>,
+    /// Effects whose batches the broker has not all answered, and how many are left.
+    sending: BTreeMap<EffectId, u64>,
+    /// What the core is told next.
+    answered: Vec<Input>,
     /// The first bytes of the chunks that are listened to.
     listening: BTreeSet<u8>,
     /// What could not be committed yet.
@@ -84,12 +90,9 @@ pub struct Driver {
 }
 
 /// Work on files, done in order. Its length is bounded by what the core has under way: chunks that it asked for.
-enum FileJob {
-    Look(Artifact),
-    StoreChunk(Artifact, Digest, Vec<u8>),
-    Delete(Digest),
-    Sweep(Vec<Digest>),
-    ReadScript(ServiceId, u64, Box<[Artifact; 3]>),
+struct FileJob {
+    answer: Answer,
+    act: Act,
 }
 
 impl Driver {
@@ -109,7 +112,7 @@ impl Driver {
         folder: PathBuf,
     ) -> Self {
         let (files, jobs) = mpsc::unbounded_channel();
-        tokio::spawn(work(shelf, jobs, inputs.clone()));
+        tokio::spawn(work(shelf, jobs));
         Self {
             core,
             clock,
@@ -121,6 +124,8 @@ impl Driver {
             folder,
             files,
             hosts: BTreeMap::new(),
+            sending: BTreeMap::new(),
+            answered: Vec::new(),
             listening: BTreeSet::new(),
             unsaved: Vec::new(),
             retry_at: None,
@@ -135,19 +140,31 @@ impl Driver {
         while !self.exit {
             let wake = self.clock.at(self.wake_at.unwrap_or(u64::from(u32::MAX)));
             let first = tokio::select! {
+                () = std::future::ready(()), if !self.answered.is_empty() => None,
                 Some(input) = inputs.recv() => Some(input),
-                Some(event) = events.recv() => heard(event),
+                Some(event) = events.recv() => self.heard(event),
                 () = tokio::time::sleep_until(wake) => Some(Input::Tick),
                 _ = vitals.tick() => Some(self.vitals()),
                 () = tokio::time::sleep(COMMIT_RETRY), if !self.unsaved.is_empty() => Some(Input::Tick),
             };
             let more = std::iter::from_fn(|| inputs.try_recv().ok()).map(Some);
-            let heard = std::iter::from_fn(|| events.try_recv().ok()).map(heard);
-            let waiting: Vec<Input> =
-                std::iter::once(first).chain(more.chain(heard).take(INPUTS_PER_COMMIT)).flatten().collect();
+            let mut waiting = std::mem::take(&mut self.answered);
+            let heard = std::iter::from_fn(|| events.try_recv().ok()).map(|event| self.heard(event));
+            let all = std::iter::once(first).chain(more.chain(heard).take(INPUTS_PER_COMMIT));
+            waiting.extend(all.flatten());
             self.step(waiting).await;
         }
         self.link.stop().await;
+    }
+
+    fn heard(&mut self, event: LinkEvent) -> Option<Input> {
+        match event {
+            LinkEvent::Answered { number, refused } => {
+                self.batch_answered(EffectId(number), refused);
+                None
+            }
+            event => heard(event),
+        }
     }
 
     fn vitals(&self) -> Input {
@@ -207,41 +224,38 @@ impl Driver {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Publish(topic, payload, send) => self.publish(&topic, payload, send),
-            Effect::SendRecords { lane, first, last, floor } => self.send_records(lane, first, last, floor),
-            Effect::SendRecord { lane, record, floor } => {
-                let first = record.seq;
-                self.send_batch(lane, first, floor, Json::of(&record).into_iter().collect());
+    fn carry_out(&mut self, Effect { id, act }: Effect) {
+        if self.retry_at.is_some() && !act.goes_without_disk() {
+            let failure = Failure::new(kind::STORAGE_FULL, "the disk takes nothing, so no file is touched");
+            return self.answer(id).fail(failure);
+        }
+        match act {
+            Act::Publish(topic, payload, send) => self.publish(&topic, payload, send),
+            Act::SendRecords { lane, first, last, floor } => self.send_records(id, lane, first, last, floor),
+            Act::Listen(chunks) => self.listen(&chunks, false),
+            Act::ListenOnly(chunks) => self.listen(&chunks, true),
+            Act::Look(_) | Act::StoreChunk(..) | Act::ReadScript(_) | Act::Delete(_) | Act::Sweep(_) => {
+                // The worker ends with the runtime alone.
+                let _ = self.files.send(FileJob { answer: self.answer(id), act });
             }
-            Effect::Look(artifact) => self.work_on(FileJob::Look(artifact)),
-            Effect::Listen(chunks) => self.listen(&chunks, false),
-            Effect::ListenOnly(chunks) => self.listen(&chunks, true),
-            Effect::StoreChunk(artifact, chunk, bytes) => {
-                self.work_on(FileJob::StoreChunk(artifact, chunk, bytes))
+            Act::Load { app, code, grants, limits } => {
+                let (answer, host) = (self.answer(id), self.host(&app));
+                self.apps.load(answer, LoadOf { app, code, grants, limits }, host);
             }
-            Effect::ReadScript { service, run, files } => {
-                self.work_on(FileJob::ReadScript(service, run, Box::new(files)));
+            Act::Call { app, operation, args } => self.apps.call(self.answer(id), &app, operation, args),
+            Act::Write(write) => self.equipment.carry_out(self.answer(id), write),
+            Act::Probe(point) => self.equipment.probe(self.answer(id), point),
+            Act::Unload(app) => {
+                self.apps.unload(&app);
+                self.answered.push(Input::Done { id, outcome: Outcome::Done });
             }
-            Effect::Load { load, app, code, grants, limits } => {
-                let host = self.host(&app);
-                self.apps.load(LoadOf { load, app, code, grants, limits }, host);
-            }
-            Effect::Call { call, app, operation, args } => self.apps.call(&app, call, operation, args),
-            Effect::Write(write) => self.equipment.carry_out(write),
-            Effect::Probe(point) => self.equipment.probe(point),
-            Effect::Unload(app) => self.apps.unload(&app),
-            Effect::Delete(digest) => self.work_on(FileJob::Delete(digest)),
-            Effect::Sweep(keep) => self.work_on(FileJob::Sweep(keep)),
-            Effect::Warn(text) => tracing::warn!("{text}"),
-            Effect::Exit => self.exit = true,
+            Act::Warn(text) => tracing::warn!("{text}"),
+            Act::Exit => self.exit = true,
         }
     }
 
-    fn work_on(&self, job: FileJob) {
-        // The worker ends with the runtime alone.
-        let _ = self.files.send(job);
+    fn answer(&self, id: EffectId) -> Answer {
+        Answer::new(id, self.inputs.clone())
     }
 
     fn host(&mut self, app: &AppId) -> Arc<AppHost> {
@@ -265,42 +279,77 @@ impl Driver {
         }
     }
 
-    fn send_records(&self, lane: Lane, first: u64, last: u64, floor: u64) {
-        let mut next = first;
-        loop {
-            match self.store.records(lane, next, last) {
-                Ok(records) => {
-                    let end = records.last().map_or(last, |(seq, _)| *seq);
-                    // Records that are not on disk yet are not sent; those that were asked for and are, are.
-                    let first = records.first().map_or(first, |(seq, _)| *seq);
-                    if !records.is_empty() || first > last {
-                        self.send_batch(
-                            lane,
-                            first,
-                            floor,
-                            records.into_iter().map(|(_, text)| text).collect(),
-                        );
-                    }
-                    next = end + 1;
-                }
-                Err(error) => {
-                    return tracing::error!(lane = lane.number(), %error, "the journal cannot be read");
-                }
-            }
-            if next > last {
-                return;
+    fn send_records(&mut self, id: EffectId, lane: Lane, first: u64, last: u64, floor: u64) {
+        match self.send_batches(id, lane, first, last, floor) {
+            Ok(0) => self.give_up(id, "none of these records is on disk".to_owned()),
+            Ok(batches) => _ = self.sending.insert(id, batches),
+            Err(error) => {
+                tracing::warn!(lane = lane.number(), error, "records are not sent");
+                self.give_up(id, error);
             }
         }
     }
 
-    fn send_batch(&self, lane: Lane, first: u64, floor: u64, records: Vec<Json>) {
+    /// How many batches it took.
+    fn send_batches(
+        &self,
+        id: EffectId,
+        lane: Lane,
+        first: u64,
+        last: u64,
+        floor: u64,
+    ) -> Result<u64, String> {
+        let (mut next, mut batches) = (first, 0);
+        loop {
+            let records = self.store.records(lane, next, last).map_err(|error| error.to_string())?;
+            let end = records.last().map_or(last, |(seq, _)| *seq);
+            // Records that are not on disk yet are not sent; those that were asked for and are, are.
+            let first = records.first().map_or(first, |(seq, _)| *seq);
+            if !records.is_empty() || first > last {
+                let records = records.into_iter().map(|(_, text)| text).collect();
+                self.send_batch(id, lane, first, floor, records)?;
+                batches += 1;
+            }
+            next = end + 1;
+            if next > last {
+                return Ok(batches);
+            }
+        }
+    }
+
+    fn send_batch(
+        &self,
+        id: EffectId,
+        lane: Lane,
+        first: u64,
+        floor: u64,
+        records: Vec<Json>,
+    ) -> Result<(), String> {
         let (edge, epoch) = (self.core.edge().clone(), self.core.epoch().clone());
         let topic = Topic::Edge(edge.clone(), EdgeTopic::Journal(lane.number()));
         let batch = Batch { v: 1, edge, epoch, lane, first, floor, records };
-        match serde_json::to_vec(&batch) {
-            Ok(payload) => self.publish(&topic, payload, Send::Message),
-            Err(error) => tracing::error!(%error, "a batch cannot be written"),
+        let payload = serde_json::to_vec(&batch).map_err(|error| error.to_string())?;
+        self.link.publish_numbered(&topic, payload, id.0).map_err(|error| error.to_string())
+    }
+
+    /// The broker has answered a batch; with the last one, the effect is done.
+    fn batch_answered(&mut self, id: EffectId, refused: Option<String>) {
+        let Some(left) = self.sending.get_mut(&id) else { return };
+        *left -= 1;
+        match (refused, *left) {
+            (Some(error), _) => self.give_up(id, format!("the broker refused it: {error}")),
+            (None, 0) => {
+                self.sending.remove(&id);
+                self.answered.push(Input::Done { id, outcome: Outcome::Done });
+            }
+            (None, _) => {}
         }
+    }
+
+    fn give_up(&mut self, id: EffectId, error: String) {
+        self.sending.remove(&id);
+        let outcome = Outcome::Failed(Failure::new(kind::JOURNAL_UNSENT, error));
+        self.answered.push(Input::Done { id, outcome });
     }
 
     fn listen(&mut self, chunks: &[Digest], only: bool) {
@@ -326,8 +375,10 @@ impl Driver {
     }
 }
 
+/// Says in the log what the core need not know.
 fn heard(event: LinkEvent) -> Option<Input> {
     match event {
+        LinkEvent::Answered { .. } => None,
         LinkEvent::Connected => {
             tracing::info!("connected");
             Some(Input::Connected)
@@ -355,39 +406,31 @@ fn heard(event: LinkEvent) -> Option<Input> {
     }
 }
 
-async fn work(shelf: Shelf, mut jobs: mpsc::UnboundedReceiver<FileJob>, inputs: mpsc::Sender<Input>) {
-    while let Some(job) = jobs.recv().await {
+async fn work(shelf: Shelf, mut jobs: mpsc::UnboundedReceiver<FileJob>) {
+    while let Some(FileJob { answer, act }) = jobs.recv().await {
         let shelf = shelf.clone();
-        match tokio::task::spawn_blocking(move || carry_out(&shelf, job)).await {
-            Ok(Some(input)) => {
-                if inputs.send(input).await.is_err() {
-                    return;
-                }
-            }
-            Ok(None) => {}
+        match tokio::task::spawn_blocking(move || carry_out(&shelf, act)).await {
+            Ok(outcome) => answer.give(outcome).await,
             Err(error) => tracing::error!(%error, "work on files panicked"),
         }
     }
 }
 
-fn carry_out(shelf: &Shelf, job: FileJob) -> Option<Input> {
-    let done = match job {
-        FileJob::Look(artifact) => {
-            let missing = shelf.look(&artifact).map_err(|error| error.to_string());
-            return Some(Input::Looked { digest: artifact.digest, missing });
+fn carry_out(shelf: &Shelf, act: Act) -> Outcome {
+    let done = match act {
+        Act::Look(artifact) => shelf.look(&artifact).map(Outcome::Missing),
+        Act::ReadScript(files) => {
+            let read = read_script(shelf, &files).map_err(unreadable);
+            return read.map_or_else(Outcome::Failed, |files| Outcome::Script(Box::new(files)));
         }
-        FileJob::ReadScript(service, run, files) => {
-            let files = read_script(shelf, &files).map_err(unreadable);
-            return Some(Input::ScriptRead { service, run, files });
+        Act::StoreChunk(artifact, chunk, bytes) => {
+            shelf.store_chunk(&artifact, chunk, &bytes).map(|()| Outcome::Done)
         }
-        FileJob::StoreChunk(artifact, chunk, bytes) => shelf.store_chunk(&artifact, chunk, &bytes),
-        FileJob::Delete(digest) => shelf.delete(digest),
-        FileJob::Sweep(keep) => shelf.sweep(&keep),
+        Act::Delete(digest) => shelf.delete(digest).map(|()| Outcome::Done),
+        Act::Sweep(keep) => shelf.sweep(&keep).map(|()| Outcome::Done),
+        _ => Ok(Outcome::Done),
     };
-    if let Err(error) = done {
-        tracing::warn!(%error, "a file could not be worked on");
-    }
-    None
+    done.unwrap_or_else(|error| Outcome::Failed(Failure::new(kind::STORAGE_BROKEN, error.to_string())))
 }
 
 fn read_script(shelf: &Shelf, [definition, events, text]: &[Artifact; 3]) -> Result<ScriptFiles, ShelfError> {

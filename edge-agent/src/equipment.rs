@@ -21,13 +21,14 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use edge_core::{Health, Input};
+use edge_core::{Health, Input, Outcome};
 use flotilla_sandbox::{Device, EquipmentError, EquipmentFile, HostError, Section};
 use flotilla_schemas::fault::{Failure, kind};
 use flotilla_schemas::{AppId, EdgeId, FleetId, PointId, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::answer::Answer;
 use driver::Driver;
 
 /// The most requests to one device that are under way or wait for their turn.
@@ -142,9 +143,8 @@ impl Equipment {
             let result = driven.read(&point).await;
             if let Some(failure) = result.as_ref().err().and_then(failure) {
                 let point = PointId::new(&driven.name, point);
-                let health = Health::Ill(failure);
                 // Without a driver loop there is nobody to be told.
-                let _ = inputs.send(Input::Asked { app: Some(app), point, health }).await;
+                let _ = inputs.send(Input::Ill { app, point, failure }).await;
             }
             result
         };
@@ -170,30 +170,29 @@ impl Equipment {
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Sets the point that is journaled now; the answer is an input, and the app's.
-    pub fn carry_out(&self, write: u64) {
+    /// Sets the point that is journaled now; the answer is also the app's.
+    pub fn carry_out(&self, answer: Answer, write: u64) {
         let Some(Waiting { driven, point, value, app }) = self.writes().waiting.remove(&write) else {
             return;
         };
-        let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let result = if app.is_closed() {
                 Err(HostError::Limit("the app waited no longer: the device was not asked".to_owned()))
             } else {
                 driven.write(&point.point, &value).await
             };
-            let told = result.as_ref().map(|_| ()).map_err(|error| {
-                failure(error).unwrap_or_else(|| Failure::new(kind::WRITE, error.to_string()))
-            });
-            let _ = inputs.send(Input::Written { write, result: told }).await;
+            let failed = |error: &HostError| {
+                let other = || Failure::new(kind::WRITE, error.to_string());
+                Outcome::Failed(failure(error).unwrap_or_else(other))
+            };
+            answer.give(result.as_ref().map_or_else(failed, |_| Outcome::Done)).await;
             let _ = app.send(result);
         });
     }
 
-    /// Reads a point whose device did not answer well; the answer is an input.
-    pub fn probe(&self, point: PointId) {
+    /// Reads a point whose device did not answer well.
+    pub fn probe(&self, answer: Answer, point: PointId) {
         let driven = self.find(&point.device, &point.point).map(|(driven, _)| driven.clone());
-        let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let health = match driven {
                 Err(_) => Health::Gone,
@@ -202,7 +201,7 @@ impl Equipment {
                     Err(error) => failure(&error).map_or(Health::Well, Health::Ill),
                 },
             };
-            let _ = inputs.send(Input::Asked { app: None, point, health }).await;
+            answer.give(Outcome::Health(health)).await;
         });
     }
 

@@ -10,6 +10,7 @@
 //! The driver commits what the core wants kept before it does what the core wants done. An agent is a value: many
 //! run in one process, each with a data folder of its own.
 
+pub mod answer;
 pub mod apps;
 pub mod cli;
 mod driver;

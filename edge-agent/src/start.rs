@@ -175,7 +175,7 @@ fn start(config: Config, fleet: Fleet, devices: Devices, broker: Broker) -> Resu
     let core = Core::from_records(core_config, store.found()?, clock.now());
     let (inputs, received) = mpsc::channel(INPUTS_MAX);
     let equipment = Equipment::start(devices, &name, &edge, inputs.clone());
-    let apps = Apps::new(sandbox, shelf.clone(), inputs.clone());
+    let apps = Apps::new(sandbox, shelf.clone());
     let own = |rest| Topic::Edge(edge.clone(), rest);
     let (link, events) = Link::start(LinkConfig {
         broker,

@@ -17,8 +17,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use edge_agent::answer::Answer;
 use edge_agent::equipment::{Devices, Equipment};
-use edge_core::{Health, Input};
+use edge_core::{EffectId, Input, Outcome};
 use flotilla_schemas::{AppId, FleetId, Value};
 use server::Server;
 use tokio::sync::mpsc;
@@ -51,10 +52,14 @@ async fn set(
     let answer =
         tokio::spawn(async move { asked.write(&app("aircon-north"), "aircon", &point, value).await });
     let Some(Input::Write { write, .. }) = told.recv().await else { panic!("no write") };
-    equipment.carry_out(write);
-    let Some(Input::Written { result, .. }) = told.recv().await else { panic!("no outcome") };
-    assert_eq!(result.is_ok(), answer.await.unwrap().is_ok());
-    result.err().map(|failure| failure.kind.to_string())
+    let (inputs, mut done) = mpsc::channel(1);
+    equipment.carry_out(Answer::new(EffectId(1), inputs), write);
+    let Some(Input::Done { outcome, .. }) = done.recv().await else { panic!("no outcome") };
+    assert_eq!(outcome == Outcome::Done, answer.await.unwrap().is_ok());
+    match outcome {
+        Outcome::Failed(failure) => Some(failure.kind.to_string()),
+        _ => None,
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -117,9 +122,7 @@ async fn an_operators_word_and_a_devices_answer_are_told_apart() {
 
     let error = equipment.read(&app("meter"), "meter", "absent").await.unwrap_err();
     assert_eq!(error.kind(), Some("equipment.range"), "{error}");
-    let Some(Input::Asked { health: Health::Ill(failure), point, .. }) = told.recv().await else {
-        panic!("the core is not told")
-    };
+    let Some(Input::Ill { failure, point, .. }) = told.recv().await else { panic!("the core is not told") };
     assert_eq!((failure.kind.as_str(), point.to_string().as_str()), ("equipment.range", "meter/absent"));
 }
 
@@ -136,5 +139,5 @@ async fn a_host_that_takes_connections_and_says_nothing_is_slow_and_never_a_hang
         assert_eq!(read.await.unwrap(), Some("equipment.slow"));
     }
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert!(matches!(told.recv().await, Some(Input::Asked { health: Health::Ill(_), .. })));
+    assert!(matches!(told.recv().await, Some(Input::Ill { .. })));
 }

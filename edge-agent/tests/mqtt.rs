@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use edge_agent::answer::Answer;
 use edge_agent::equipment::{Devices, Equipment};
-use edge_core::Input;
+use edge_core::{EffectId, Input};
 use flotilla_link::{BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
 use flotilla_schemas::{AppId, FleetId, Value};
 use tokio::sync::mpsc::{self, Receiver};
@@ -139,7 +140,8 @@ impl Lab {
         let answer = tokio::spawn(async move { equipment.write(&app, "lamp", point, value).await });
         loop {
             if let Some(Input::Write { write, .. }) = self.told.recv().await {
-                self.equipment.carry_out(write);
+                let (inputs, _done) = tokio::sync::mpsc::channel(1);
+                self.equipment.carry_out(Answer::new(EffectId(1), inputs), write);
                 return answer.await.unwrap().map_err(|error| error.kind().unwrap());
             }
         }

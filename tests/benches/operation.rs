@@ -8,9 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use edge_agent::answer::Answer;
 use edge_agent::apps::{Apps, LoadOf};
 use edge_agent::shelf::{Folder, Shelf};
-use edge_core::{Code, Input};
+use edge_core::{Code, EffectId, Input, Outcome};
 use flotilla_sandbox::{Host, HostError, Level, Reply, Sandbox, SandboxLimits};
 use flotilla_schemas::app::Manifest;
 use flotilla_schemas::digest::CHUNK_BYTES;
@@ -69,6 +70,7 @@ fn static_program(folder: &Path) -> std::path::PathBuf {
 
 struct Bench {
     apps: Apps,
+    sender: mpsc::Sender<Input>,
     inputs: mpsc::Receiver<Input>,
     app: AppId,
     code: Code,
@@ -90,21 +92,26 @@ impl Bench {
             toml::from_str(&std::fs::read_to_string(format!("{APPS}/{name}/app.toml")).unwrap()).unwrap();
         let (sender, inputs) = mpsc::channel(64);
         let app = name.parse().unwrap();
-        Self { apps: Apps::new(sandbox, shelf, sender), inputs, app, code: Code::Machine(artifact), manifest }
+        let (apps, code) = (Apps::new(sandbox, shelf), Code::Machine(artifact));
+        Self { apps, sender, inputs, app, code, manifest }
+    }
+
+    fn answer(&self) -> Answer {
+        Answer::new(EffectId(1), self.sender.clone())
     }
 
     async fn load(&mut self) {
         let Manifest { grants, limits, .. } = self.manifest.clone();
-        let what = LoadOf { load: 1, app: self.app.clone(), code: self.code.clone(), grants, limits };
-        self.apps.load(what, Arc::new(Instant0));
+        let what = LoadOf { app: self.app.clone(), code: self.code.clone(), grants, limits };
+        self.apps.load(self.answer(), what, Arc::new(Instant0));
         let loaded = self.inputs.recv().await;
-        assert!(matches!(loaded, Some(Input::Loaded { result: Ok(()), .. })), "{loaded:?}");
+        assert!(matches!(loaded, Some(Input::Done { outcome: Outcome::Done, .. })), "{loaded:?}");
     }
 
     async fn call(&mut self, operation: &str, args: &[Value]) {
-        self.apps.call(&self.app, 1, operation.to_owned(), args.to_vec());
+        self.apps.call(self.answer(), &self.app, operation.to_owned(), args.to_vec());
         let called = self.inputs.recv().await;
-        assert!(matches!(called, Some(Input::Called { result: Ok(_), .. })), "{called:?}");
+        assert!(matches!(called, Some(Input::Done { outcome: Outcome::Value(_), .. })), "{called:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an edge makes of equipment that does not answer well, and of what apps set, decided without any I/O.
 
 use center_core::Request;
-use edge_core::{FLAP_MS, Failure, Health, ILL_MAX, Input, REFUSAL_MS, WELL_MS};
+use edge_core::{FLAP_MS, Failure, ILL_MAX, Input, REFUSAL_MS, WELL_MS};
 use fleet_tests::sim::{Behaviour, Model, Weather, World, oracle};
 use flotilla_schemas::countermeasure::{Countermeasures, Measure};
 use flotilla_schemas::fault::{Closed, Fault, How, kind};
@@ -22,8 +22,8 @@ fn room() -> PointId {
 fn fall_ill(world: &mut World, point: &PointId, kind: &str) {
     let failure = Failure::new(kind, format!("{point} is ill"));
     world.edge("e1").ill.insert(point.clone(), failure.clone());
-    let app = Some("north".parse().unwrap());
-    world.tell("e1", Input::Asked { app, point: point.clone(), health: Health::Ill(failure) });
+    let app = "north".parse().unwrap();
+    world.tell("e1", Input::Ill { app, point: point.clone(), failure });
 }
 
 /// An app sets a point, which the device takes or refuses.
@@ -147,7 +147,8 @@ fn a_power_cut_forgets_no_device_that_is_ill() {
 fn a_point_that_is_there_no_more_takes_its_fault_with_it() {
     let mut world = world();
     fall_ill(&mut world, &room(), kind::EQUIPMENT_RANGE);
-    world.tell("e1", Input::Asked { app: None, point: room(), health: Health::Gone });
+    world.edge("e1").gone.insert(room());
+    world.pass(2_000);
     assert_eq!(closed(&world)[0].how, How::Moot);
 }
 

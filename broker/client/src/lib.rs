@@ -93,6 +93,13 @@ pub enum LinkEvent {
         /// What is wrong.
         error: String,
     },
+    /// The broker answered a publish that [was numbered](Link::publish_numbered).
+    Answered {
+        /// Its number.
+        number: u64,
+        /// Why the broker refused it; none if it took it.
+        refused: Option<String>,
+    },
     /// The broker refused a publish.
     Refused {
         /// The topic.
@@ -177,13 +184,29 @@ impl Link {
 
     /// Puts a message into the queue, signed if its topic is.
     pub fn publish(&self, topic: &Topic, payload: Vec<u8>, delivery: Delivery) -> Result<(), PublishError> {
+        self.put_message(topic, payload, delivery, None)
+    }
+
+    /// The same at QoS 1, and [`LinkEvent::Answered`] says what the broker answered, with this number of the owner's.
+    /// Over lost connections it is sent again until the broker answers.
+    pub fn publish_numbered(&self, topic: &Topic, payload: Vec<u8>, number: u64) -> Result<(), PublishError> {
+        self.put_message(topic, payload, Delivery::Message, Some(number))
+    }
+
+    fn put_message(
+        &self,
+        topic: &Topic,
+        payload: Vec<u8>,
+        delivery: Delivery,
+        number: Option<u64>,
+    ) -> Result<(), PublishError> {
         let text = self.shared.tree.text(topic);
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(PublishError::TooLarge { topic: text, bytes: payload.len() });
         }
         let signer = self.signer.as_ref().filter(|_| topic.is_signed() && !payload.is_empty());
         let sig = signer.map(|key| key.sign(&text, &payload).to_string());
-        self.put(Request::Publish(Outgoing { topic: text, payload: payload.into(), sig, delivery }))
+        self.put(Request::Publish(Outgoing { topic: text, payload: payload.into(), sig, delivery, number }))
     }
 
     /// Puts a message for a topic that is none of the fleet into the queue; it is not signed.
@@ -197,7 +220,7 @@ impl Link {
             return Err(PublishError::TooLarge { topic: topic.to_owned(), bytes: payload.len() });
         }
         let (topic, payload) = (topic.to_owned(), payload.into());
-        self.put(Request::Publish(Outgoing { topic, payload, sig: None, delivery }))
+        self.put(Request::Publish(Outgoing { topic, payload, sig: None, delivery, number: None }))
     }
 
     /// Subscribes to a filter below the fleet's tree, now and after each reconnection.

@@ -25,6 +25,8 @@ pub(crate) struct Outgoing {
     pub payload: Bytes,
     pub sig: Option<String>,
     pub delivery: Delivery,
+    /// What the owner calls it, if it wants to know of the broker's answer.
+    pub number: Option<u64>,
 }
 
 /// What the owner asks for, in the order in which it asks.
@@ -119,10 +121,10 @@ impl Queue {
         }
     }
 
-    /// The broker acknowledged this packet id; the topic it was for.
-    pub fn acked(&mut self, packet_id: u16) -> Option<String> {
+    /// The broker answered this packet id; what it was for.
+    pub fn acked(&mut self, packet_id: u16) -> Option<Outgoing> {
         let at = *self.unacked.iter().find(|(_, (id, _))| *id == packet_id)?.0;
-        self.unacked.remove(&at).map(|(_, publish)| publish.topic)
+        self.unacked.remove(&at).map(|(_, publish)| publish)
     }
 
     /// The connection is lost: what was under way waits again, before all else.
@@ -167,7 +169,7 @@ mod tests {
 
     fn publish(topic: &str, text: &str, delivery: Delivery) -> Request {
         let payload = Bytes::copy_from_slice(text.as_bytes());
-        Request::Publish(Outgoing { topic: topic.into(), payload, sig: None, delivery })
+        Request::Publish(Outgoing { topic: topic.into(), payload, sig: None, delivery, number: None })
     }
 
     fn texts(queue: &mut Queue) -> Vec<String> {
@@ -190,7 +192,7 @@ mod tests {
             queue.sent(packet_id);
         }
         queue.next();
-        assert_eq!(queue.acked(2), Some("t".into()));
+        assert_eq!(queue.acked(2).map(|publish| publish.topic), Some("t".into()));
         queue.disconnected();
         assert_eq!(texts(&mut queue), ["1", "3", "4", "reading"]);
     }

@@ -180,9 +180,13 @@ fn note(event: Event, shared: &Shared) -> Option<LinkEvent> {
             None
         }
         Event::Incoming(Packet::PubAck(ack)) => {
-            let topic = shared.queue(|queue| queue.acked(ack.pkid))?;
+            let Outgoing { topic, number, .. } = shared.queue(|queue| queue.acked(ack.pkid))?;
             let taken = matches!(ack.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
-            (!taken).then(|| LinkEvent::Refused { topic, error: format!("{:?}", ack.reason) })
+            let refused = (!taken).then(|| format!("{:?}", ack.reason));
+            match number {
+                Some(number) => Some(LinkEvent::Answered { number, refused }),
+                None => refused.map(|error| LinkEvent::Refused { topic, error }),
+            }
         }
         Event::Incoming(Packet::SubAck(ack)) => refused_subscription(&ack),
         Event::Incoming(Packet::Publish(publish)) => Some(received(&publish, &shared.tree)),

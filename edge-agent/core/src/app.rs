@@ -10,7 +10,7 @@ use flotilla_schemas::{AppId, Digest, PointId};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
-use crate::effect::{Code, Effect};
+use crate::effect::{Act, Code, EffectId};
 use crate::input::{Config, Failure};
 
 /// The most programs that may stand for one another in a row.
@@ -23,9 +23,9 @@ pub(crate) struct App {
     /// The release that is in memory.
     pub loaded: Option<Digest>,
     /// The release that is being loaded, and the effect that does it.
-    pub loading: Option<(u64, Digest)>,
+    pub loading: Option<(EffectId, Digest)>,
     /// The call under way.
-    pub calling: Option<u64>,
+    pub calling: Option<EffectId>,
     /// It is to be taken out of memory as soon as it is not busy.
     pub restart: bool,
     /// Events since the last call began.
@@ -40,8 +40,10 @@ pub(crate) struct App {
     pub fetching: bool,
     /// What it takes while it is in memory.
     pub memory_bytes: u64,
+    /// How long a call of it may take, in milliseconds.
+    pub deadline_ms: u32,
     /// The last call of it: the greater, the later.
-    pub called: u64,
+    pub called: EffectId,
 }
 
 /// What is kept of an app.
@@ -149,13 +151,19 @@ impl Core {
         Err(Failure::new(kind::TOO_LARGE, text))
     }
 
+    /// Ends what an app is busy with; it stays busy until that has ended.
+    pub(crate) fn cancel(&mut self, id: &AppId) {
+        self.app(id.clone()).restart = true;
+        self.effect(Act::Unload(id.clone()));
+    }
+
     /// Takes an app out of memory: at once, or when what is under way with it has ended.
     pub(crate) fn unload(&mut self, id: &AppId) {
         let app = self.app(id.clone());
         if app.is_busy() {
             app.restart = true;
         } else if app.loaded.take().is_some() {
-            self.effect(Effect::Unload(id.clone()));
+            self.effect(Act::Unload(id.clone()));
         }
     }
 }

@@ -18,11 +18,12 @@ use crate::app::App;
 use crate::command::Commands;
 use crate::desired::Releases;
 use crate::download::Downloads;
-use crate::effect::{Effect, Persist, Send, Step};
+use crate::effect::{Act, Effect, EffectId, Persist, Send, Step};
 use crate::equipment::Equipment;
 use crate::fault::{Cured, OpenFault};
-use crate::input::{Config, Input};
+use crate::input::{Config, Input, Outcome};
 use crate::journal::Lanes;
+use crate::open::{Open, Waiter};
 use crate::report::Reports;
 use crate::service::{Kept, ServiceState};
 
@@ -68,8 +69,7 @@ pub struct Core {
     pub(crate) equipment: Equipment,
     pub(crate) commands: Commands,
     pub(crate) reports: Reports,
-    /// The last number given to an effect that is answered.
-    pub(crate) effects: u64,
+    pub(crate) open: Open,
 }
 
 impl Core {
@@ -102,7 +102,7 @@ impl Core {
             equipment: Equipment::default(),
             commands: Commands::default(),
             reports: Reports::default(),
-            effects: 0,
+            open: Open::default(),
             config,
         };
         for (key, value) in &found.values {
@@ -169,22 +169,50 @@ impl Core {
             Input::Connected => self.connect(),
             Input::Disconnected => self.connected = false,
             Input::Message { topic, payload, sig } => self.message(&topic, &payload, sig.as_ref()),
-            Input::Looked { digest, missing } => self.looked(digest, missing),
-            Input::ScriptRead { service, run, files } => self.script_read(&service, run, files),
-            Input::Loaded { app, load, result } => self.loaded(&app, load, result),
-            Input::Called { call, result } => self.called(call, result),
+            Input::Done { id, outcome } => self.done(id, outcome),
             Input::AppEvent { app, name, fields } => self.app_event(&app, name, fields),
-            Input::Asked { app, point, health } => self.asked(app, point, health),
+            Input::Ill { app, point, failure } => self.ill(app, point, failure, false),
             Input::Write { write, app, point, value } => self.write(write, app, point, value),
-            Input::Written { write, result } => self.written(write, result),
             Input::Vitals { memory_bytes, disk_free_bytes } => {
                 self.reports.vitals(memory_bytes, disk_free_bytes);
             }
             Input::Storage { error } => self.storage(error),
             Input::Stop => self.stop(),
         }
+        self.give_up();
         self.advance();
         self.finish()
+    }
+
+    /// Hands an answer to who waits for it; one that nobody waits for changes nothing.
+    fn done(&mut self, id: EffectId, outcome: Outcome) {
+        let Some(waiter) = self.open.answered(id) else { return };
+        match (waiter, outcome) {
+            (Waiter::Download(digest), outcome) => self.looked(id, digest, outcome),
+            (Waiter::Script(service), outcome) => self.script_read(&service, id, outcome),
+            (Waiter::Load(app), outcome) => self.loaded(&app, id, outcome),
+            (Waiter::Call(app), outcome) => self.called(&app, id, outcome),
+            (Waiter::Write, outcome) => self.written(id, outcome),
+            (Waiter::Probe(point), outcome) => self.probed(&point, outcome),
+            (Waiter::Lane(_), _) => {}
+            (Waiter::Nobody, Outcome::Failed(failure)) => self.warn(failure.message),
+            (Waiter::Nobody, _) => {}
+        }
+    }
+
+    /// Whoever waited long enough goes on as if it had failed.
+    fn give_up(&mut self) {
+        for (id, waiter) in self.open.overdue(self.now.mono_ms) {
+            match waiter {
+                Waiter::Download(digest) => self.look_overdue(id, digest),
+                Waiter::Script(service) => self.script_overdue(&service, id),
+                Waiter::Load(app) => self.load_overdue(&app, id),
+                Waiter::Call(app) => self.call_overdue(&app, id),
+                Waiter::Write => self.write_overdue(id),
+                Waiter::Probe(point) => self.probe_overdue(&point),
+                Waiter::Lane(_) | Waiter::Nobody => {}
+            }
+        }
     }
 
     /// What follows from the state and the time, whatever the input was.
@@ -202,8 +230,9 @@ impl Core {
 
     fn finish(&mut self) -> Step {
         let wakes = [self.services_wake(), self.faults_wake(), self.downloads_wake(), self.journal_wake()];
+        let others = [self.reports_wake(), self.equipment_wake(), self.open.wake_at()];
         let mut step = std::mem::take(&mut self.step);
-        step.wake_at = wakes.into_iter().chain([self.reports_wake(), self.equipment_wake()]).flatten().min();
+        step.wake_at = wakes.into_iter().chain(others).flatten().min();
         step
     }
 
@@ -212,7 +241,7 @@ impl Core {
         self.record_event("stopped", []);
         self.report_stopped();
         self.journal_due();
-        self.effect(Effect::Exit);
+        self.effect(Act::Exit);
     }
 
     /// The edge.
@@ -241,18 +270,26 @@ impl Core {
         }
     }
 
-    pub(crate) fn effect(&mut self, effect: Effect) {
-        self.step.effects.push(effect);
+    /// Has something done for which nobody waits.
+    pub(crate) fn effect(&mut self, act: Act) {
+        let id = self.open.next();
+        if act.is_answered() {
+            self.open.await_answer(id, Waiter::Nobody, None);
+        }
+        self.step.effects.push(Effect { id, act });
+    }
+
+    /// Has something done for which somebody waits, no longer than so much if it is bounded.
+    pub(crate) fn effect_for(&mut self, waiter: Waiter, act: Act, patience_ms: Option<u64>) -> EffectId {
+        let id = self.open.next();
+        let give_up_at = patience_ms.map(|patience| self.now.mono_ms.saturating_add(patience));
+        self.open.await_answer(id, waiter, give_up_at);
+        self.step.effects.push(Effect { id, act });
+        id
     }
 
     pub(crate) fn warn(&mut self, text: impl Into<String>) {
-        self.step.effects.push(Effect::Warn(text.into()));
-    }
-
-    /// A number for an effect that is answered.
-    pub(crate) fn next_effect(&mut self) -> u64 {
-        self.effects += 1;
-        self.effects
+        self.effect(Act::Warn(text.into()));
     }
 
     pub(crate) fn keep(&mut self, key: String, value: &impl Serialize) {
@@ -268,7 +305,7 @@ impl Core {
 
     pub(crate) fn publish(&mut self, topic: Topic, message: &impl Serialize, send: Send) {
         match serde_json::to_vec(message) {
-            Ok(bytes) => self.effect(Effect::Publish(topic, bytes, send)),
+            Ok(bytes) => self.effect(Act::Publish(topic, bytes, send)),
             Err(error) => self.warn(format!("{topic} cannot be written: {error}")),
         }
     }

@@ -2,7 +2,7 @@
 
 use flotilla_schemas::app::{Grants, Limits};
 use flotilla_schemas::journal::{Lane, Record};
-use flotilla_schemas::{AppId, Artifact, Digest, EpochId, PointId, ServiceId, Topic, Value};
+use flotilla_schemas::{AppId, Artifact, Digest, EpochId, PointId, Topic, Value};
 
 /// What came of an input: first `persist` is committed, all of it or nothing, then the effects are carried out in
 /// order, and the core wants to be called again at `wake_at` at the latest.
@@ -44,12 +44,28 @@ pub enum Send {
     Reading,
 }
 
-/// Something to be done. Each may be done twice; what answers comes back as an input.
+/// The number of an effect within this run of the agent; another run knows nothing of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EffectId(pub u64);
+
+/// Something to be done, once what is to be kept is on disk.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub struct Effect {
+    /// What its answer names.
+    pub id: EffectId,
+    /// What is to be done.
+    pub act: Act,
+}
+
+/// What is to be done. What [is answered](Act::is_answered) comes back exactly once as
+/// [`Done`](crate::Input::Done), also when who was to do it died. Acts on one object, an artifact, an app or a
+/// device, are done in the order in which they were asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
     /// Publish a message, signed if its topic is.
     Publish(Topic, Vec<u8>, Send),
-    /// Publish the journal's records of a lane in `first ..= last`, in as few batches as their limits allow.
+    /// Publish the journal's records of a lane in `first ..= last`, those that are on disk, in as few batches as their
+    /// limits allow. Answered when the broker has acknowledged them all, or when they were given up.
     SendRecords {
         /// The lane.
         lane: Lane,
@@ -60,16 +76,7 @@ pub enum Effect {
         /// The least number that the edge still has.
         floor: u64,
     },
-    /// Publish a batch with this one record, which the journal may have no more.
-    SendRecord {
-        /// The lane.
-        lane: Lane,
-        /// The record.
-        record: Record,
-        /// The least number that the edge still has.
-        floor: u64,
-    },
-    /// Say what of an artifact is on disk: [`Looked`](crate::Input::Looked).
+    /// Say which chunks of an artifact are not on disk: [`Outcome::Missing`](crate::Outcome::Missing).
     Look(Artifact),
     /// Listen to the topics of these chunks.
     Listen(Vec<Digest>),
@@ -77,19 +84,10 @@ pub enum Effect {
     ListenOnly(Vec<Digest>),
     /// Write a chunk of an artifact into its place on disk.
     StoreChunk(Artifact, Digest, Vec<u8>),
-    /// Read a script's files: [`ScriptRead`](crate::Input::ScriptRead).
-    ReadScript {
-        /// The service whose run asks.
-        service: ServiceId,
-        /// Which run.
-        run: u64,
-        /// Definition, event list and script.
-        files: [Artifact; 3],
-    },
-    /// Bring an app into memory, in place of what is there: [`Loaded`](crate::Input::Loaded).
+    /// Read a script's files, definition, event list and script: [`Outcome::Script`](crate::Outcome::Script).
+    ReadScript(Box<[Artifact; 3]>),
+    /// Bring an app into memory, in place of what is there.
     Load {
-        /// The effect.
-        load: u64,
         /// The app.
         app: AppId,
         /// Its code.
@@ -99,10 +97,8 @@ pub enum Effect {
         /// How far it may go.
         limits: Limits,
     },
-    /// Call an operation: [`Called`](crate::Input::Called).
+    /// Call an operation: [`Outcome::Value`](crate::Outcome::Value).
     Call {
-        /// The effect.
-        call: u64,
         /// The app; it is in memory.
         app: AppId,
         /// The operation.
@@ -110,11 +106,11 @@ pub enum Effect {
         /// Its arguments.
         args: Vec<Value>,
     },
-    /// Set the point that an app asked for: [`Written`](crate::Input::Written).
+    /// Set the point that an app asked for with this number.
     Write(u64),
-    /// Read a point, to see whether the device answers well again: [`Asked`](crate::Input::Asked).
+    /// Read a point, to see whether the device answers well again: [`Outcome::Health`](crate::Outcome::Health).
     Probe(PointId),
-    /// Take an app out of memory.
+    /// Take an app out of memory. A load or call of it that is under way ends with it, and is answered.
     Unload(AppId),
     /// Delete an artifact from disk.
     Delete(Digest),
@@ -124,6 +120,19 @@ pub enum Effect {
     Warn(String),
     /// End the agent.
     Exit,
+}
+
+impl Act {
+    /// Whether it comes back as an input: all that is done to disk, apps and devices, and what is sent for the journal.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Act::Publish(..) | Act::Listen(_) | Act::ListenOnly(_) | Act::Warn(_) | Act::Exit)
+    }
+
+    /// Whether it may be done though what was to be kept before it is not on disk: what keeps apps running, what only
+    /// reads, and what tells of it. Never what changes or deletes files; that is answered with a failure instead.
+    pub fn goes_without_disk(&self) -> bool {
+        !matches!(self, Act::StoreChunk(..) | Act::Delete(_) | Act::Sweep(_))
+    }
 }
 
 /// What is loaded.

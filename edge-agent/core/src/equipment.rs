@@ -24,8 +24,9 @@ use flotilla_schemas::journal::{Body, Lane};
 use flotilla_schemas::{AppId, FaultId, PointId, ServiceId, Value};
 
 use crate::core::Core;
-use crate::effect::Effect;
-use crate::input::{Failure, Health};
+use crate::effect::{Act, EffectId};
+use crate::input::{Failure, Health, Outcome};
+use crate::open::{DEVICE_MS, Waiter, overdue};
 use crate::service::ServiceState;
 
 /// How often a point is read whose device did not answer well, in milliseconds.
@@ -54,7 +55,7 @@ const RESTLESS_MAX: usize = 256;
 pub(crate) struct Equipment {
     watches: BTreeMap<FaultId, Watch>,
     restless: BTreeMap<(PointId, Kind), Restless>,
-    writes: BTreeMap<u64, Write>,
+    writes: BTreeMap<EffectId, Write>,
 }
 
 /// How an open fault comes to its end.
@@ -68,6 +69,8 @@ struct Watch {
     well_ms: u64,
     /// Only setting it shows whether it is over.
     refusal: bool,
+    /// It is being read, and is not read again before that has ended.
+    probing: bool,
 }
 
 /// A fault that has ended.
@@ -96,43 +99,65 @@ impl Core {
             self.record(Lane::Event, body).seq
         });
         let began_ms = self.now.mono_ms;
-        self.equipment.writes.insert(write, Write { record, app, point, began_ms });
-        self.effect(Effect::Write(write));
+        let id = self.effect_for(Waiter::Write, Act::Write(write), Some(DEVICE_MS));
+        self.equipment.writes.insert(id, Write { record, app, point, began_ms });
     }
 
     /// What came of it.
-    pub(crate) fn written(&mut self, write: u64, result: Result<(), Failure>) {
+    pub(crate) fn written(&mut self, write: EffectId, outcome: Outcome) {
         let Some(Write { record, app, point, began_ms }) = self.equipment.writes.remove(&write) else {
             return;
         };
+        let failure = outcome.failure();
         if let Some(record) = record.filter(|_| !self.storage_full) {
-            let error = result.as_ref().err().map(|failure| failure.message.clone());
+            let error = failure.as_ref().map(|failure| failure.message.clone());
             let elapsed_ms = self.now.mono_ms - began_ms.min(self.now.mono_ms);
             let body = Body::Written { write: record, point: point.clone(), error, elapsed_ms };
             self.record(Lane::Event, body);
         }
-        match result {
-            Ok(()) => self.set_well(&point),
-            Err(failure) => self.ill(app, point, failure, true),
+        match failure {
+            None => self.set_well(&point),
+            Some(failure) => self.ill(app, point, failure, true),
         }
     }
 
-    /// A device was asked for a point.
-    pub(crate) fn asked(&mut self, app: Option<AppId>, point: PointId, health: Health) {
-        match health {
-            Health::Ill(failure) => self.ill(app.unwrap_or_else(AppId::system), point, failure, false),
-            Health::Well => self.well(&point),
-            Health::Gone => {
-                for id in self.faults_at(&point) {
+    /// The device that was to be set does not answer.
+    pub(crate) fn write_overdue(&mut self, write: EffectId) {
+        self.written(write, Outcome::Failed(overdue(kind::EQUIPMENT_SLOW, "the device")));
+    }
+
+    /// A device was asked whether it answers well again.
+    pub(crate) fn probed(&mut self, point: &PointId, outcome: Outcome) {
+        self.at_point(point, |watch| watch.probing = false);
+        match outcome {
+            Outcome::Health(Health::Ill(failure)) => self.ill(AppId::system(), point.clone(), failure, false),
+            Outcome::Health(Health::Well) => self.well(point),
+            Outcome::Health(Health::Gone) => {
+                for id in self.faults_at(point) {
                     self.equipment.watches.remove(&id);
                     self.close_fault(&id, How::Moot);
                 }
             }
+            _ => self.probe_overdue(point),
         }
     }
 
+    /// It cannot be told whether the device is well.
+    pub(crate) fn probe_overdue(&mut self, point: &PointId) {
+        self.at_point(point, |watch| watch.well_since = None);
+    }
+
+    fn at_point(&mut self, point: &PointId, change: impl Fn(&mut Watch)) {
+        let at = self.faults_at(point);
+        self.equipment
+            .watches
+            .iter_mut()
+            .filter(|(id, _)| at.contains(id))
+            .for_each(|(_, watch)| change(watch));
+    }
+
     /// The device did not answer well: a fault, or more of one.
-    fn ill(&mut self, app: AppId, point: PointId, failure: Failure, set: bool) {
+    pub(crate) fn ill(&mut self, app: AppId, point: PointId, failure: Failure, set: bool) {
         if !failure.kind.is_in("equipment.*") {
             return;
         }
@@ -164,7 +189,7 @@ impl Core {
         }
         let well_ms = self.equipment.well_ms(&point, &failure.kind, now_ms);
         let id = self.opened(None, app, failure, None, Some(point));
-        let watch = Watch { probe_at: now_ms + pause_ms, well_since: None, well_ms, refusal };
+        let watch = Watch { probe_at: now_ms + pause_ms, well_since: None, well_ms, refusal, probing: false };
         self.equipment.watches.insert(id.clone(), watch);
         self.ask(&id);
         if self.equipment.watches.len() == ILL_MAX {
@@ -232,20 +257,24 @@ impl Core {
     pub(crate) fn equipment_due(&mut self) {
         let now_ms = self.now.mono_ms;
         let mut probes = Vec::new();
-        for (id, watch) in self.equipment.watches.iter_mut().filter(|(_, watch)| watch.probe_at <= now_ms) {
-            (watch.probe_at, watch.refusal) = (now_ms + PROBE_MS, false);
+        let due = |watch: &Watch| !watch.probing && watch.probe_at <= now_ms;
+        for (id, watch) in self.equipment.watches.iter_mut().filter(|(_, watch)| due(watch)) {
+            (watch.probe_at, watch.refusal, watch.probing) = (now_ms + PROBE_MS, false, true);
             probes.extend(self.faults.get(id).and_then(|open| open.fault.point.clone()));
         }
         probes.sort_unstable();
         probes.dedup();
-        probes.into_iter().for_each(|point| self.effect(Effect::Probe(point)));
+        for point in probes {
+            self.effect_for(Waiter::Probe(point.clone()), Act::Probe(point), Some(DEVICE_MS));
+        }
     }
 
     pub(crate) fn equipment_wake(&self) -> Option<u64> {
         if self.stopping {
             return None;
         }
-        self.equipment.watches.values().map(|watch| watch.probe_at).min()
+        let watches = self.equipment.watches.values().filter(|watch| !watch.probing);
+        watches.map(|watch| watch.probe_at).min()
     }
 
     /// At boot: what was ill is probed.
@@ -253,7 +282,8 @@ impl Core {
         let ill = self.faults.iter().filter(|(_, open)| open.fault.point.is_some());
         for (id, _) in ill {
             let probe_at = self.now.mono_ms;
-            let watch = Watch { probe_at, well_since: None, well_ms: WELL_MS, refusal: false };
+            let watch =
+                Watch { probe_at, well_since: None, well_ms: WELL_MS, refusal: false, probing: false };
             self.equipment.watches.insert(id.clone(), watch);
         }
     }

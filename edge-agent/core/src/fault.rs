@@ -11,13 +11,14 @@
 
 use flotilla_schemas::countermeasure::{By, Question};
 use flotilla_schemas::fault::{Answer, Closed, Fault, How, Kind, kind};
-use flotilla_schemas::journal::{Ack, Body, Lane, Record};
+use flotilla_schemas::journal::{Ack, Body, Lane};
 use flotilla_schemas::{AppId, Digest, EpochId, FaultId, PointId, ServiceId};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
-use crate::effect::{Effect, Persist};
+use crate::effect::Persist;
 use crate::input::Failure;
+use crate::journal::Range;
 
 /// How long each center has to answer before the next one steps in, and after the last of them the edge, in
 /// milliseconds.
@@ -34,8 +35,9 @@ const CURED_MAX: usize = 256;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct OpenFault {
     pub fault: Fault,
-    /// Its last record, as it was journaled.
-    pub record: Option<Record>,
+    /// The number of its last record; 0 before the first.
+    #[serde(default)]
+    pub record: u64,
     pub phase: Phase,
     /// Why it happened; none until somebody said.
     pub cause: Option<Kind>,
@@ -127,7 +129,7 @@ impl Core {
         let (opened_wall_ms, opened_ms) = (self.now.wall_ms, self.now.mono_ms);
         let open = OpenFault {
             fault,
-            record: None,
+            record: 0,
             phase: Phase::Pending,
             cause: None,
             opened_wall_ms,
@@ -174,9 +176,9 @@ impl Core {
         let answer = self.policy.answer(&question(&fault));
         fault.by = answer.by;
         let decide_at = self.decide_at();
-        let record = self.record(Lane::Fault, Body::Fault(fault.clone()));
+        let record = self.record(Lane::Fault, Body::Fault(fault.clone())).seq;
         if let Some(open) = self.faults.get_mut(id) {
-            (open.record, open.fault, open.decide_at) = (Some(record), fault, Some(decide_at));
+            (open.record, open.fault, open.decide_at) = (record, fault, Some(decide_at));
         }
         // The center is told before dashboards are: it is waited for.
         self.journal_due();
@@ -299,12 +301,11 @@ impl Core {
 
     /// A new connection: what is not answered is asked again, though the center may have the record already.
     pub(crate) fn ask_again(&mut self) {
-        let floor = self.lanes.lane(Lane::Fault).floor;
         let pending = self.faults.values().filter(|open| open.phase == Phase::Pending);
-        let records = pending.filter_map(|open| open.record.clone());
-        let effects: Vec<Effect> =
-            records.map(|record| Effect::SendRecord { lane: Lane::Fault, record, floor }).collect();
-        self.step.effects.extend(effects);
+        let records: Vec<u64> = pending.map(|open| open.record).collect();
+        for seq in records {
+            self.send_records(Lane::Fault, Range { first: seq, last: seq });
+        }
     }
 
     /// A center holds other records than this journal wrote: the journal gets a new name under which all that it

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 pub use flotilla_schemas::fault::Failure;
+use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::report::Profile;
 use flotilla_schemas::sign::{PublicKey, Signature};
-use flotilla_schemas::{AppId, Digest, EdgeId, PointId, ServiceId, SessionId, Topic, Value};
+use flotilla_schemas::{AppId, Digest, EdgeId, PointId, SessionId, Topic, Value};
 
-use flotilla_schemas::fleet::Fleet;
+use crate::effect::EffectId;
 
 /// What does not change while an agent runs.
 #[derive(Debug, Clone)]
@@ -52,37 +53,12 @@ pub enum Input {
         /// Who says to have signed it.
         sig: Option<Signature>,
     },
-    /// What of an artifact is on disk.
-    Looked {
-        /// The artifact.
-        digest: Digest,
-        /// The chunks that are missing; none when it is complete and verified.
-        missing: Result<Vec<Digest>, String>,
-    },
-    /// A script's files were read, or not.
-    ScriptRead {
-        /// The service whose run asked.
-        service: ServiceId,
-        /// Which run.
-        run: u64,
-        /// The files, verified.
-        files: Result<ScriptFiles, Failure>,
-    },
-    /// An app was loaded, or not.
-    Loaded {
-        /// The app.
-        app: AppId,
-        /// The effect that it answers.
-        load: u64,
-        /// Whether it is in memory now.
-        result: Result<(), Failure>,
-    },
-    /// An operation ended.
-    Called {
-        /// The effect that it answers.
-        call: u64,
-        /// What it gave.
-        result: Result<Value, Failure>,
+    /// An effect was carried out, or not. What names an effect that is not under way changes nothing.
+    Done {
+        /// The effect.
+        id: EffectId,
+        /// What came of it.
+        outcome: Outcome,
     },
     /// An app let an event be known.
     AppEvent {
@@ -93,18 +69,18 @@ pub enum Input {
         /// What is known with it.
         fields: BTreeMap<String, Value>,
     },
-    /// A device was asked, and did not answer well, or is being watched: see [`Probe`](crate::Effect::Probe).
-    Asked {
-        /// The app that asked; none if the edge itself did.
-        app: Option<AppId>,
-        /// What was asked for.
+    /// A device did not answer an app well.
+    Ill {
+        /// The app.
+        app: AppId,
+        /// What it asked for.
         point: PointId,
-        /// How the device is.
-        health: Health,
+        /// How the device answered: the kind is one of `equipment.*`.
+        failure: Failure,
     },
     /// An app wants to set a point.
     Write {
-        /// A number for it.
+        /// A number for it, which [`Act::Write`](crate::Act::Write) names.
         write: u64,
         /// The app.
         app: AppId,
@@ -112,13 +88,6 @@ pub enum Input {
         point: PointId,
         /// What it is to be set to; the point takes it.
         value: Value,
-    },
-    /// A point was set, or not.
-    Written {
-        /// The effect that it answers.
-        write: u64,
-        /// Whether the device confirmed it.
-        result: Result<(), Failure>,
     },
     /// What the machine has left.
     Vitals {
@@ -134,6 +103,33 @@ pub enum Input {
     },
     /// The agent is told to end.
     Stop,
+}
+
+/// What came of an effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It is done, and there is nothing to say.
+    Done,
+    /// The chunks of the artifact that are missing; none when it is complete and verified.
+    Missing(Vec<Digest>),
+    /// The script's files, verified.
+    Script(Box<ScriptFiles>),
+    /// What the operation gave.
+    Value(Value),
+    /// How the device is.
+    Health(Health),
+    /// It could not be done, or who was to do it died.
+    Failed(Failure),
+}
+
+impl Outcome {
+    /// What went wrong, if anything did.
+    pub(crate) fn failure(self) -> Option<Failure> {
+        match self {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
 }
 
 /// How a device answered.

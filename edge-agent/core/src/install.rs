@@ -6,7 +6,7 @@ use flotilla_schemas::desired::{Service, Work};
 use flotilla_schemas::{AppId, Digest, ServiceId};
 
 use crate::core::Core;
-use crate::effect::Effect;
+use crate::effect::Act;
 use crate::input::Failure;
 use crate::service::{Installed, Opened};
 
@@ -112,6 +112,6 @@ impl Core {
         }
         keep.extend(self.fetched_in_use());
         self.give_up_downloads(&keep);
-        self.effect(Effect::Sweep(keep.into_iter().collect()));
+        self.effect(Act::Sweep(keep.into_iter().collect()));
     }
 }

@@ -29,6 +29,7 @@ mod input;
 mod install;
 mod journal;
 mod message;
+mod open;
 mod plan;
 mod profile;
 mod record;
@@ -39,7 +40,7 @@ mod service;
 mod turn;
 
 pub use crate::core::{Core, Found};
-pub use effect::{Code, Effect, Persist, Send, Step};
+pub use effect::{Act, Code, Effect, EffectId, Persist, Send, Step};
 pub use equipment::{FLAP_MS, ILL_MAX, PROBE_MS as EQUIPMENT_PROBE_MS, REFUSAL_MS, WELL_MS, WELL_MS_MAX};
-pub use input::{Config, Failure, Health, Input, ScriptFiles};
+pub use input::{Config, Failure, Health, Input, Outcome, ScriptFiles};
 pub use journal::{HISTORY_RECORDS, PROBE_MS, RESEND_MS, WINDOW_MAX};

@@ -10,7 +10,7 @@ use flotilla_schemas::{Topic, command::Command};
 use serde::de::DeserializeOwned;
 
 use crate::core::Core;
-use crate::effect::{Effect, Send};
+use crate::effect::{Act, Send};
 
 impl Core {
     pub(crate) fn message(&mut self, topic: &Topic, payload: &[u8], sig: Option<&Signature>) {
@@ -98,7 +98,7 @@ impl Core {
         let open = self.faults.values().any(|open| open.fault.app == *app && open.fault.kind == *kind);
         if !open && !payload.is_empty() {
             let topic = Topic::Edge(self.config.edge.clone(), rest.clone());
-            self.effect(Effect::Publish(topic, Vec::new(), Send::State));
+            self.effect(Act::Publish(topic, Vec::new(), Send::State));
         }
     }
 }

@@ -6,8 +6,9 @@ use flotilla_schemas::journal::{Ack, Body, Lane, RECORD_BYTES_MAX, Record};
 use flotilla_schemas::{AppId, Value};
 
 use crate::core::Core;
-use crate::effect::{Effect, Persist};
+use crate::effect::{Act, Persist};
 use crate::journal::{Acked, Range};
+use crate::open::Waiter;
 
 /// The most events of one app between two of its calls; what is beyond is counted and dropped.
 pub const EVENTS_MAX: u32 = 256;
@@ -101,12 +102,16 @@ impl Core {
         }
         for lane in Lane::ALL {
             let state = self.lanes.lane_mut(lane);
-            let ranges = state.due(self.now.mono_ms);
-            let floor = state.floor;
-            for Range { first, last } in ranges {
-                self.effect(Effect::SendRecords { lane, first, last, floor });
+            for range in state.due(self.now.mono_ms) {
+                self.send_records(lane, range);
             }
         }
+    }
+
+    /// Sends records, as far as the journal still has them.
+    pub(crate) fn send_records(&mut self, lane: Lane, Range { first, last }: Range) {
+        let floor = self.lanes.lane(lane).floor;
+        self.effect_for(Waiter::Lane(lane), Act::SendRecords { lane, first, last, floor }, None);
     }
 
     pub(crate) fn journal_wake(&self) -> Option<u64> {

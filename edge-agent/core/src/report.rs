@@ -18,7 +18,7 @@ use flotilla_schemas::{AppId, Digest, FaultId, Topic, Value};
 
 use crate::app::code;
 use crate::core::Core;
-use crate::effect::{Effect, Send};
+use crate::effect::{Act, Send};
 use crate::fault::OpenFault;
 
 /// The shortest time between two reports of the same thing, in milliseconds.
@@ -79,7 +79,7 @@ impl Core {
         }
         self.reports.rows.clear();
         (self.reports.rows_next, self.reports.status_next) = (0, 0);
-        self.effect(Effect::Publish(self.own(EdgeTopic::Avail), b"online".to_vec(), Send::State));
+        self.effect(Act::Publish(self.own(EdgeTopic::Avail), b"online".to_vec(), Send::State));
         self.reports.inventory_soon();
         self.reports_due();
         let open: Vec<FaultId> = self.faults.keys().cloned().collect();
@@ -163,7 +163,7 @@ impl Core {
         if self.connected {
             self.report_status();
             debug_assert_eq!(self.mode(), Mode::Stopped);
-            self.effect(Effect::Publish(self.own(EdgeTopic::Avail), b"offline".to_vec(), Send::State));
+            self.effect(Act::Publish(self.own(EdgeTopic::Avail), b"offline".to_vec(), Send::State));
         }
     }
 
@@ -324,7 +324,7 @@ impl Core {
             Some(id) => self.report_fault(&id),
             None => {
                 let topic = self.own(EdgeTopic::Fault(app.clone(), kind.clone()));
-                self.effect(Effect::Publish(topic, Vec::new(), Send::State));
+                self.effect(Act::Publish(topic, Vec::new(), Send::State));
             }
         }
     }

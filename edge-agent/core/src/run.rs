@@ -15,15 +15,15 @@ use flotilla_schemas::{AppId, Artifact, Digest, ServiceId, Value};
 
 use crate::app::{code, is_kept, is_transient};
 use crate::core::Core;
-use crate::effect::{Code, Effect};
-use crate::input::{Failure, ScriptFiles};
+use crate::effect::{Act, Code, EffectId};
+use crate::input::{Failure, Outcome};
+use crate::open::{CALL_MARGIN_MS, FILES_MS, LOAD_MS, Waiter, overdue};
 use crate::plan::{Call, plan};
 use crate::service::ServiceState;
 
 /// A run of a service.
 #[derive(Debug)]
 pub(crate) struct Run {
-    id: u64,
     began_ms: u64,
     phase: Phase,
     /// Calls that were made.
@@ -39,21 +39,21 @@ pub(crate) struct Run {
 #[derive(Debug)]
 enum Phase {
     /// The script's files are being read.
-    Reading,
+    Reading(EffectId),
     /// These calls are left; the first is next.
     Ready(std::vec::IntoIter<Call>),
     /// The first of the calls that are left waits for its app to be loaded.
-    Loading(std::vec::IntoIter<Call>, u64),
+    Loading(std::vec::IntoIter<Call>, EffectId),
     /// A call is under way, at this place of the script; these calls are left.
-    Calling(std::vec::IntoIter<Call>, u64, Option<String>),
+    Calling(std::vec::IntoIter<Call>, EffectId, Option<String>),
 }
 
 impl Run {
-    pub fn is_calling(&self, call: u64) -> bool {
+    pub fn is_calling(&self, call: EffectId) -> bool {
         matches!(self.phase, Phase::Calling(_, id, _) if id == call)
     }
 
-    fn is_loading(&self, load: u64) -> bool {
+    fn is_loading(&self, load: EffectId) -> bool {
         matches!(self.phase, Phase::Loading(_, id) if id == load)
     }
 
@@ -91,16 +91,14 @@ impl Core {
     }
 
     pub(crate) fn services_wake(&self) -> Option<u64> {
-        let free =
-            |service: &&ServiceState| service.run.is_none() && service.held.is_none() && !service.fetching;
+        let free = |service: &&ServiceState| service.is_free() && !service.fetching;
         self.services.values().filter(free).filter_map(|service| service.due).min()
     }
 
     fn start_if_due(&mut self, id: &ServiceId) {
         let now = self.now.mono_ms;
         let service = self.service(id.clone());
-        let due =
-            service.due.is_some_and(|due| due <= now) && service.held.is_none() && service.run.is_none();
+        let due = service.due.is_some_and(|due| due <= now) && service.is_free();
         let Some(opened) = service.opened.as_ref().filter(|_| due) else { return };
         let files = match opened.script_files() {
             Ok(files) => files,
@@ -124,29 +122,54 @@ impl Core {
 
     /// A script is read first; an app's own operation is called at once.
     fn begin_run(&mut self, id: &ServiceId, files: Option<[Artifact; 3]>) {
-        let (run, began_ms) = (self.next_effect(), self.now.mono_ms);
-        let own = self.services.get(id).and_then(|service| service.opened.as_ref()?.own_call());
-        let phase = match &files {
-            Some(_) => Phase::Reading,
-            None => Phase::Ready(own.into_iter().collect::<Vec<_>>().into_iter()),
+        let phase = match files {
+            Some(files) => Phase::Reading(self.read_script(id, files)),
+            None => {
+                let own = self.services.get(id).and_then(|service| service.opened.as_ref()?.own_call());
+                Phase::Ready(own.into_iter().collect::<Vec<_>>().into_iter())
+            }
         };
-        let apps = BTreeSet::new();
-        let run_ = Run { id: run, began_ms, phase, calls: 0, apps, waits: false, fetches: false };
-        self.service(id.clone()).run = Some(run_);
-        if let Some(files) = files {
-            self.effect(Effect::ReadScript { service: id.clone(), run, files });
-        }
+        let (began_ms, apps) = (self.now.mono_ms, BTreeSet::new());
+        let run = Run { began_ms, phase, calls: 0, apps, waits: false, fetches: false };
+        self.service(id.clone()).run = Some(run);
     }
 
-    pub(crate) fn script_read(&mut self, id: &ServiceId, run: u64, files: Result<ScriptFiles, Failure>) {
-        let reading = |run_: &Run| run_.id == run && matches!(run_.phase, Phase::Reading);
-        if !self.services.get(id).and_then(|service| service.run.as_ref()).is_some_and(reading) {
+    fn read_script(&mut self, id: &ServiceId, files: [Artifact; 3]) -> EffectId {
+        let act = Act::ReadScript(Box::new(files));
+        let read = self.effect_for(Waiter::Script(id.clone()), act, Some(FILES_MS));
+        self.service(id.clone()).reading = Some(read);
+        read
+    }
+
+    pub(crate) fn script_read(&mut self, id: &ServiceId, read: EffectId, outcome: Outcome) {
+        if let Some(service) = self.services.get_mut(id) {
+            service.reading.take_if(|reading| *reading == read);
+        }
+        if !self.is_reading(id, read) {
             return;
         }
+        let files = match outcome {
+            Outcome::Script(files) => Ok(files),
+            Outcome::Failed(failure) => Err(failure),
+            _ => return,
+        };
         match files.and_then(|files| plan(&files)) {
             Ok(calls) => self.set_phase(id, Phase::Ready(calls.into_iter())),
             Err(failure) => self.run_failed(id, AppId::system(), failure, None),
         }
+    }
+
+    /// The files do not come: the run fails, and the next one waits until they do.
+    pub(crate) fn script_overdue(&mut self, id: &ServiceId, read: EffectId) {
+        if self.is_reading(id, read) {
+            let failure = overdue(kind::STORAGE_SLOW, "the disk");
+            self.run_failed(id, AppId::system(), failure, None);
+        }
+    }
+
+    fn is_reading(&self, id: &ServiceId, read: EffectId) -> bool {
+        let run = self.services.get(id).and_then(|service| service.run.as_ref());
+        run.is_some_and(|run| matches!(run.phase, Phase::Reading(of) if of == read))
     }
 
     fn set_phase(&mut self, id: &ServiceId, phase: Phase) {
@@ -226,72 +249,101 @@ impl Core {
         }
         self.leave_turn(id);
         self.service(id.clone()).waits.clear();
-        let load = self.next_effect();
+        let (grants, limits) = (release.manifest.grants.clone(), release.manifest.limits.clone());
+        let act = Act::Load { app: app.clone(), code, grants, limits };
+        let load = self.effect_for(Waiter::Load(app.clone()), act, Some(LOAD_MS));
         let memory_bytes = self.memory_of(release);
-        let state = self.app(app.clone());
+        let state = self.app(app);
         state.fetching = false;
         (state.loaded, state.loading, state.memory_bytes) = (None, Some((load, digest)), memory_bytes);
-        let (grants, limits) = (release.manifest.grants.clone(), release.manifest.limits.clone());
-        self.effect(Effect::Load { load, app, code, grants, limits });
+        state.deadline_ms = release.manifest.limits.deadline_ms;
         Prepared::Loading(load)
     }
 
     fn call(&mut self, id: &ServiceId, app: AppId, call: Call, left: std::vec::IntoIter<Call>) -> Phase {
-        let number = self.next_effect();
+        let Call { operation, args, place, .. } = call;
+        let deadline_ms = self.app(app.clone()).deadline_ms;
+        let act = Act::Call { app: app.clone(), operation, args };
+        let patience_ms = u64::from(deadline_ms) + CALL_MARGIN_MS;
+        let call = self.effect_for(Waiter::Call(app.clone()), act, Some(patience_ms));
         let state = self.app(app.clone());
-        (state.calling, state.called) = (Some(number), number);
+        (state.calling, state.called) = (Some(call), call);
         (state.events, state.let_down) = (0, None);
         if let Some(run) = &mut self.service(id.clone()).run {
             run.calls += 1;
-            run.apps.insert(app.clone());
+            run.apps.insert(app);
         }
-        let Call { operation, args, place, .. } = call;
-        self.effect(Effect::Call { call: number, app, operation, args });
-        Phase::Calling(left, number, place)
+        Phase::Calling(left, call, place)
     }
 
-    pub(crate) fn loaded(&mut self, id: &AppId, load: u64, result: Result<(), Failure>) {
+    pub(crate) fn loaded(&mut self, id: &AppId, load: EffectId, outcome: Outcome) {
         let app = self.app(id.clone());
         let Some((_, digest)) = app.loading.take_if(|(number, _)| *number == load) else { return };
-        if result.is_ok() {
+        let failure = outcome.failure();
+        if failure.is_none() {
             app.loaded = Some(digest);
             app.loads += 1;
         }
         if std::mem::take(&mut app.restart) {
             self.unload(id);
         }
-        let waiting = self.services.iter_mut().find_map(|(service, state)| {
+        let waiting = self.go_on_after_load(id, load);
+        if let (Some(service), Some(failure)) = (waiting, failure) {
+            self.run_failed(&service, id.clone(), failure, None);
+        }
+    }
+
+    /// The app does not come into memory: its run fails. It is busy until whoever loads it has given up too.
+    pub(crate) fn load_overdue(&mut self, id: &AppId, load: EffectId) {
+        self.cancel(id);
+        if let Some(service) = self.go_on_after_load(id, load) {
+            self.run_failed(&service, id.clone(), overdue(kind::DEADLINE, id.as_str()), None);
+        }
+    }
+
+    /// The run that waited for this load, which waits no more.
+    fn go_on_after_load(&mut self, id: &AppId, load: EffectId) -> Option<ServiceId> {
+        self.services.iter_mut().find_map(|(service, state)| {
             let run = state.run.as_mut().filter(|run| run.is_loading(load))?;
             let Phase::Loading(calls, _) = &mut run.phase else { return None };
             run.phase = Phase::Ready(std::mem::take(calls));
             run.apps.insert(id.clone());
             Some(service.clone())
-        });
-        if let (Some(service), Err(failure)) = (waiting, result) {
-            self.run_failed(&service, id.clone(), failure, None);
+        })
+    }
+
+    pub(crate) fn called(&mut self, id: &AppId, call: EffectId, outcome: Outcome) {
+        let Some(app) = self.apps.get_mut(id).filter(|app| app.calling == Some(call)) else { return };
+        app.calling = None;
+        let let_down = app.let_down.take();
+        let failure = outcome.failure().map(|failure| failure.let_down(let_down));
+        let restart = std::mem::take(&mut app.restart);
+        if restart || failure.as_ref().is_some_and(|failure| failure.spent) {
+            self.unload(id);
+        }
+        let running = self.go_on_after_call(call);
+        if let (Some((service, place)), Some(failure)) = (running, failure) {
+            self.run_failed(&service, id.clone(), failure, place);
         }
     }
 
-    pub(crate) fn called(&mut self, call: u64, result: Result<Value, Failure>) {
-        let Some((id, app)) = self.apps.iter_mut().find(|(_, app)| app.calling == Some(call)) else { return };
-        let id = id.clone();
-        app.calling = None;
-        let let_down = app.let_down.take();
-        let result = result.map_err(|failure| failure.let_down(let_down));
-        let spent = result.as_ref().is_err_and(|failure| failure.spent);
-        if spent || std::mem::take(&mut app.restart) {
-            self.unload(&id);
+    /// The app does not answer: its run fails. It is busy until its task has ended.
+    pub(crate) fn call_overdue(&mut self, id: &AppId, call: EffectId) {
+        self.cancel(id);
+        if let Some((service, place)) = self.go_on_after_call(call) {
+            self.run_failed(&service, id.clone(), overdue(kind::DEADLINE, id.as_str()), place);
         }
-        let running = self.services.iter_mut().find_map(|(service, state)| {
+    }
+
+    /// The run that waited for this call, which waits no more, and where in its script it is.
+    fn go_on_after_call(&mut self, call: EffectId) -> Option<(ServiceId, Option<String>)> {
+        self.services.iter_mut().find_map(|(service, state)| {
             let run = state.run.as_mut().filter(|run| run.is_calling(call))?;
             let Phase::Calling(calls, _, place) = &mut run.phase else { return None };
             let place = std::mem::take(place);
             run.phase = Phase::Ready(std::mem::take(calls));
             Some((service.clone(), place))
-        });
-        if let (Some((service, place)), Err(failure)) = (running, result) {
-            self.run_failed(&service, id, failure, place);
-        }
+        })
     }
 
     fn run_ended(&mut self, id: &ServiceId) {
@@ -378,7 +430,7 @@ impl Core {
 
 enum Prepared {
     Loaded(AppId),
-    Loading(u64),
+    Loading(EffectId),
     Waits,
     /// Its file is on its way.
     Fetches,

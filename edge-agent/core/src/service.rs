@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{code, is_kept};
 use crate::core::Core;
-use crate::effect::Persist;
+use crate::effect::{EffectId, Persist};
 use crate::input::Config;
 use crate::plan::Call;
 use crate::run::Run;
@@ -31,6 +31,8 @@ pub(crate) struct ServiceState {
     /// What is current, with its documents opened.
     pub opened: Option<Opened>,
     pub run: Option<Run>,
+    /// Its script's files are being read, for this run or one that has given up.
+    pub reading: Option<EffectId>,
     /// The fault that must be treated before it runs again.
     pub held: Option<FaultId>,
     /// It is due, and its script's files are on their way.
@@ -135,6 +137,11 @@ impl ServiceState {
     /// Whether nothing is desired and nothing runs any more, but something is still installed or held.
     pub fn is_ended(&self) -> bool {
         self.wanted.is_none() && self.run.is_none()
+    }
+
+    /// Whether a run may begin as far as the one before and its fault are concerned.
+    pub fn is_free(&self) -> bool {
+        self.run.is_none() && self.held.is_none() && self.reading.is_none()
     }
 
     /// Whether it runs this app, or has it as an alternate.

@@ -13,6 +13,7 @@ use flotilla_schemas::{AppId, Artifact, Digest, ServiceId};
 
 use crate::app::{code, is_kept};
 use crate::core::Core;
+use crate::effect::EffectId;
 use crate::run::Run;
 
 /// A file in memory, or on its way there, of an app that is not loaded.
@@ -90,7 +91,7 @@ impl Core {
         let place = self.place(id);
         files.retain(|file| file.place >= place);
         files.sort_by_key(|file| std::cmp::Reverse(file.place));
-        let mut idle: Vec<(u64, AppId, u64)> = apps()
+        let mut idle: Vec<(EffectId, AppId, u64)> = apps()
             .filter(|(other, state)| !state.is_busy() && !self.is_held(id, other))
             .map(|(other, state)| (state.called, other.clone(), state.memory_bytes))
             .collect();

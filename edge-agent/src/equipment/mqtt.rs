@@ -247,7 +247,7 @@ async fn listen(
             LinkEvent::Refused { topic, error } => _ = heard.refused.insert(topic, error),
             LinkEvent::SubscriptionRefused { error } => heard.deaf = Some(error),
             LinkEvent::Foreign { topic, payload } => heard.take(&points, &topic, &payload),
-            LinkEvent::Message(_) | LinkEvent::Malformed { .. } => {}
+            LinkEvent::Message(_) | LinkEvent::Malformed { .. } | LinkEvent::Answered { .. } => {}
         });
     }
 }

@@ -32,6 +32,10 @@ pub const SANDBOX_FULL: &str = "sandbox.full";
 pub const SCRIPT_INVALID: &str = "script.invalid";
 /// A step event is not in the event list.
 pub const SCRIPT_UNMAPPED: &str = "script.unmapped";
+/// The disk took longer than anybody waits.
+pub const STORAGE_SLOW: &str = "storage.slow";
+/// The disk does not do what it is told, and is not full as far as is known.
+pub const STORAGE_BROKEN: &str = "storage.broken";
 /// The disk takes no more.
 pub const STORAGE_FULL: &str = "storage.full";
 /// A device cannot be reached.
@@ -42,6 +46,8 @@ pub const EQUIPMENT_SLOW: &str = "equipment.slow";
 pub const EQUIPMENT_REFUSED: &str = "equipment.refused";
 /// A device answered what is beyond its range, or has no such address.
 pub const EQUIPMENT_RANGE: &str = "equipment.range";
+/// Records could not be given to the broker.
+pub const JOURNAL_UNSENT: &str = "journal.unsent";
 /// A center holds other records at the same positions: this disk was restored or cloned.
 pub const JOURNAL_FORK: &str = "journal.fork";
 

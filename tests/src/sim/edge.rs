@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use edge_core::{Config, Core, Effect, Failure, Found, Health, Input, Persist, ScriptFiles, Send};
+use edge_core::{
+    Act, Code, Config, Core, Effect, EffectId, Failure, Found, Health, Input, Outcome, Persist, ScriptFiles,
+    Send,
+};
 use flotilla_schemas::digest::CHUNK_BYTES;
 use flotilla_schemas::fault::kind;
 use flotilla_schemas::journal::{BATCH_RECORDS_MAX, Batch, Body, Lane, Record};
@@ -47,6 +50,8 @@ pub struct Edge {
     pub warnings: Vec<String>,
     /// The points that do not answer well, and how.
     pub ill: BTreeMap<PointId, Failure>,
+    /// The points that are there no more.
+    pub gone: BTreeSet<PointId>,
     /// How a device answers that is to be set; none if it does as it is told.
     pub refusal: Option<Failure>,
     /// What it can do from its next start on.
@@ -74,6 +79,7 @@ impl Edge {
             connected,
             warnings,
             ill,
+            gone: BTreeSet::new(),
             refusal: None,
             profile,
             sessions: 0,
@@ -160,64 +166,85 @@ impl Edge {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect, broker: &mut Broker) {
-        match effect {
-            Effect::Publish(topic, payload, send) => {
-                self.publish(broker, &topic, payload, send == Send::State)
+    fn carry_out(&mut self, Effect { id, act }: Effect, broker: &mut Broker) {
+        if self.core.is_storage_full() && !act.goes_without_disk() {
+            return self
+                .done(id, Outcome::Failed(Failure::new(kind::STORAGE_FULL, "the disk takes nothing")));
+        }
+        let answered = act.is_answered();
+        let outcome = match act {
+            Act::Publish(topic, payload, send) => {
+                self.publish(broker, &topic, payload, send == Send::State);
+                Outcome::Done
             }
-            Effect::SendRecords { lane, first, last, floor } => {
+            Act::SendRecords { lane, first, last, floor } => {
                 self.send_records(broker, lane, first, last, floor)
             }
-            Effect::SendRecord { lane, record, floor } => {
-                self.send_batch(broker, lane, record.seq, floor, vec![record]);
-            }
-            Effect::Look(artifact) => self.look(&artifact),
-            Effect::Listen(chunks) => {
+            Act::Look(artifact) => Outcome::Missing(self.look(&artifact)),
+            Act::Listen(chunks) => {
                 for chunk in chunks {
                     broker.subscribe(&self.client(), &Topic::Blob(chunk.first()).to_string());
                 }
+                Outcome::Done
             }
-            Effect::ListenOnly(_) => {}
-            Effect::StoreChunk(artifact, chunk, bytes) => {
+            Act::StoreChunk(artifact, chunk, bytes) => {
                 self.disk.partial.entry(artifact.digest).or_default().insert(chunk, bytes);
+                Outcome::Done
             }
-            Effect::ReadScript { service, run, files } => {
-                let files = self.script(&files);
-                self.answers.push_back(Input::ScriptRead { service, run, files });
+            Act::ReadScript(files) => {
+                self.script(&files).map_or_else(Outcome::Failed, |files| Outcome::Script(Box::new(files)))
             }
-            Effect::Load { load, app, code, .. } => {
-                let there = self.disk.blobs.contains_key(&code.artifact().digest);
-                let missing = || Failure::new(kind::MISMATCH, "no such file");
-                let result = there.then_some(()).ok_or_else(missing);
-                self.loaded.insert(app.clone());
-                *self.loads.entry(app.clone()).or_default() += 1;
-                self.answers.push_back(Input::Loaded { app, load, result });
-            }
-            Effect::Call { call, app, operation, .. } => self.call(call, app, &operation),
-            Effect::Write(write) => {
-                let is_journaled = |record: &Record| matches!(record.body, Body::Write { .. });
-                let journaled = self.disk.ever.values().any(is_journaled);
-                assert!(journaled || self.core.is_storage_full(), "{}: set before it is journaled", self.id);
-                self.writes += 1;
-                let result = self.refusal.clone().map_or(Ok(()), Err);
-                self.answers.push_back(Input::Written { write, result });
-            }
-            Effect::Probe(point) => {
+            Act::Load { app, code, .. } => self.load(app, &code),
+            Act::Call { app, operation, .. } => self.call(app, &operation),
+            Act::Write(_) => self.write(),
+            Act::Probe(point) => {
                 let health = self.ill.get(&point).cloned().map_or(Health::Well, Health::Ill);
-                self.answers.push_back(Input::Asked { app: None, point, health });
+                Outcome::Health(if self.gone.contains(&point) { Health::Gone } else { health })
             }
-            Effect::Unload(app) => _ = self.loaded.remove(&app),
-            Effect::Delete(digest) => {
+            Act::Unload(app) => {
+                self.loaded.remove(&app);
+                Outcome::Done
+            }
+            Act::Delete(digest) => {
                 self.disk.blobs.remove(&digest);
                 self.disk.partial.remove(&digest);
+                Outcome::Done
             }
-            Effect::Sweep(keep) => {
+            Act::Sweep(keep) => {
                 self.disk.blobs.retain(|digest, _| keep.contains(digest));
                 self.disk.partial.retain(|digest, _| keep.contains(digest));
+                Outcome::Done
             }
-            Effect::Warn(text) => self.warnings.push(text),
-            Effect::Exit => {}
+            Act::Warn(text) => {
+                self.warnings.push(text);
+                Outcome::Done
+            }
+            Act::ListenOnly(_) | Act::Exit => Outcome::Done,
+        };
+        if answered {
+            self.done(id, outcome);
         }
+    }
+
+    fn done(&mut self, id: EffectId, outcome: Outcome) {
+        self.answers.push_back(Input::Done { id, outcome });
+    }
+
+    fn load(&mut self, app: AppId, code: &Code) -> Outcome {
+        if !self.disk.blobs.contains_key(&code.artifact().digest) {
+            return Outcome::Failed(Failure::new(kind::MISMATCH, "no such file"));
+        }
+        self.loaded.insert(app.clone());
+        *self.loads.entry(app).or_default() += 1;
+        Outcome::Done
+    }
+
+    fn write(&mut self) -> Outcome {
+        let is_journaled = |record: &Record| matches!(record.body, Body::Write { .. });
+        let journaled = self.disk.ever.values().any(is_journaled);
+        assert!(journaled || self.core.is_storage_full(), "{}: set before it is journaled", self.id);
+        self.writes += 1;
+        self.refusal.clone().map_or(Outcome::Done, Outcome::Failed)
     }
 
     fn publish(&self, broker: &mut Broker, topic: &Topic, payload: Vec<u8>, retain: bool) {
@@ -229,19 +256,23 @@ impl Edge {
         broker.publish(topic, payload, sig, retain);
     }
 
-    fn send_records(&self, broker: &mut Broker, lane: Lane, first: u64, last: u64, floor: u64) {
+    fn send_records(&self, broker: &mut Broker, lane: Lane, first: u64, last: u64, floor: u64) -> Outcome {
         let records: Vec<Record> = self
             .disk
             .journal
-            .range((lane, first)..=(lane, last.max(first)))
+            .range((lane, first)..(lane, (last + 1).max(first)))
             .map(|(_, record)| record.clone())
             .collect();
-        if records.is_empty() {
-            return self.send_batch(broker, lane, first, floor, Vec::new());
+        if !self.connected {
+            return Outcome::Failed(Failure::new(kind::JOURNAL_UNSENT, "there is no connection"));
+        }
+        if first > last {
+            self.send_batch(broker, lane, first, floor, Vec::new());
         }
         for records in records.chunks(BATCH_RECORDS_MAX) {
             self.send_batch(broker, lane, records[0].seq, floor, records.to_vec());
         }
+        Outcome::Done
     }
 
     fn send_batch(&self, broker: &mut Broker, lane: Lane, first: u64, floor: u64, records: Vec<Record>) {
@@ -252,7 +283,7 @@ impl Edge {
         self.publish(broker, &topic, serde_json::to_vec(&batch).unwrap(), false);
     }
 
-    fn look(&mut self, artifact: &Artifact) {
+    fn look(&mut self, artifact: &Artifact) -> Vec<Digest> {
         let digest = artifact.digest;
         let mut missing = Vec::new();
         if !self.disk.blobs.contains_key(&digest) {
@@ -266,7 +297,7 @@ impl Edge {
                 self.disk.blobs.insert(digest, bytes);
             }
         }
-        self.answers.push_back(Input::Looked { digest, missing: Ok(missing) });
+        missing
     }
 
     fn script(&self, files: &[Artifact; 3]) -> Result<ScriptFiles, Failure> {
@@ -278,7 +309,7 @@ impl Edge {
         Ok(ScriptFiles { definition: read(definition)?, events: read(events)?, text: read(text)? })
     }
 
-    fn call(&mut self, call: u64, app: AppId, operation: &str) {
+    fn call(&mut self, app: AppId, operation: &str) -> Outcome {
         assert!(self.loaded.contains(&app), "{}: {app} is called and not in memory", self.id);
         self.disk.keys.insert(app.clone());
         let said = self.apps.get_mut(&app).expect("a model of each app").call(operation);
@@ -288,13 +319,14 @@ impl Edge {
         });
         self.answers.extend(events);
         if operation == "read-room" {
-            let ask = |(point, failure): (&PointId, &Failure)| {
-                let (app, health) = (Some(app.clone()), Health::Ill(failure.clone()));
-                Input::Asked { app, point: point.clone(), health }
+            let ask = |(point, failure): (&PointId, &Failure)| Input::Ill {
+                app: app.clone(),
+                point: point.clone(),
+                failure: failure.clone(),
             };
             self.answers.extend(self.ill.iter().map(ask));
         }
-        self.answers.push_back(Input::Called { call, result: said.result });
+        said.result.map_or_else(Outcome::Failed, Outcome::Value)
     }
 }
 
