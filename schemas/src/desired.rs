@@ -243,6 +243,24 @@ pub enum Work {
     App(AppId),
 }
 
+impl Work {
+    /// The script that it walks, if it is one.
+    pub fn script(&self) -> Option<&ScriptId> {
+        match self {
+            Work::Script { script, .. } => Some(script),
+            Work::App(_) => None,
+        }
+    }
+
+    /// The script release that it walks, if it is one.
+    pub fn script_release(&self) -> Option<Digest> {
+        match self {
+            Work::Script { release, .. } => Some(*release),
+            Work::App(_) => None,
+        }
+    }
+}
+
 /// When a service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -91,6 +91,10 @@ id!(/// An app: all releases of one maker's program for one job.
     AppId, "an app id");
 id!(/// A script.
     ScriptId, "a script id");
+id!(/// An environment: files of gateways that are managed together.
+    EnvironmentId, "an environment id");
+id!(/// A build of the agent.
+    AgentId, "an agent id");
 id!(/// A script definition: what scripts may say.
     DefinitionId, "a definition id");
 id!(/// An event list: step event to operation.

@@ -1,5 +1,7 @@
 //! What publishers sign: releases of apps and of scripts, and the catalog that lists them.
 
+mod name;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -10,6 +12,8 @@ use crate::digest::{Artifact, Digest};
 use crate::id::{AppId, EventsId, FleetId, MakerId, ScriptId};
 use crate::publisher::OfMaker;
 use crate::sign::{Document, Signed};
+
+pub use name::ReleaseName;
 
 /// The largest catalog, in bytes of JSON; a center refuses to publish what would make it larger.
 pub const CATALOG_BYTES_MAX: usize = 900 * 1024;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::fault::Kind;
 use crate::id::{AppId, CenterId, EdgeId, EpochId, FaultId, FleetId, ServiceId, SessionId};
+use crate::release::ReleaseName;
 use crate::sign::PublicKey;
 use crate::value::Value;
 
@@ -90,10 +91,10 @@ pub struct Status {
     pub agent: String,
 }
 
-/// What an app is at.
+/// What a release is at, on one edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum AppState {
+pub enum ReleaseState {
     /// Known, and not on this edge.
     Absent,
     /// On its way.
@@ -111,29 +112,30 @@ pub enum AppState {
     Unknown,
 }
 
-/// On `edge/<e>/app/<app>`, retained: the edge's own row of its own distribution table.
+/// On `edge/<e>/release/<kind>/<name>`, retained and signed: the edge's own row of its own distribution table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AppRow {
+pub struct ReleaseRow {
     /// Who and when.
     #[serde(flatten)]
     pub meta: Meta,
-    /// The app.
-    pub app: AppId,
+    /// What it is a row of.
+    #[serde(flatten)]
+    pub release: ReleaseName,
     /// The version that is installed; empty when none is.
     pub installed: String,
     /// The newest version that this edge is to have.
     pub latest: String,
     /// What it is at.
-    pub state: AppState,
+    pub state: ReleaseState,
     /// Since when, in Unix milliseconds.
     pub since: i64,
     /// Why it waits; empty when it does not.
     pub waits: String,
-    /// The app that runs in its place; empty when none does.
+    /// The app that runs in an app's place; empty when none does.
     pub replaced_by: String,
-    /// How often it was loaded into memory in this session.
+    /// How often an app was loaded into memory in this session.
     pub loads: u64,
-    /// How often it was downloaded in this session.
+    /// How often an app was downloaded in this session.
     pub downloads: u64,
 }
 

@@ -18,6 +18,7 @@ mod tree;
 
 use crate::fault::Kind;
 use crate::id::{AdvisoryId, AppId, CenterId, EdgeId, IdError, MakerId, RolloutId, ScriptId};
+use crate::release::ReleaseName;
 
 pub use tree::Tree;
 
@@ -32,7 +33,7 @@ pub const LANES: u8 = 3;
 ///     "edge/e1/journal/0/8b", "edge/e1/fault/aircon/app.trap.unreachable", "to/e1/desired",
 ///     "catalog/targets", "blob/7f", "center/c1/avail", "peer/c1",
 ///     "intent/service/cooling", "maker/acme/advisory", "local/e1/service",
-///     "distribution/aircon/e1",
+///     "distribution/app/aircon/e1", "edge/e1/release/script/cooling",
 /// ] {
 ///     assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
 /// }
@@ -56,8 +57,8 @@ pub enum Topic {
     Rollout(RolloutId),
     /// `advisory/<id>`: a view for people.
     Advisory(AdvisoryId),
-    /// `distribution/<app>/<e>`: the center's distribution table, a row a topic, for people.
-    Distribution(AppId, EdgeId),
+    /// `distribution/<kind>/<name>/<e>`: the center's distribution table, a row a topic, for people.
+    Distribution(ReleaseName, EdgeId),
     /// `intent/<kind>/<id>`: what people decided.
     Intent(String, String),
     /// `gate/<rollout>`: how far a rollout is open.
@@ -83,8 +84,8 @@ pub enum EdgeTopic {
     Status,
     /// What the edge has, retained.
     Inventory,
-    /// One app of the edge, flat, retained.
-    App(AppId),
+    /// One release of the edge, flat, retained.
+    Release(ReleaseName),
     /// Numbered records of one lane. The topic ends in the edge's bucket ([`EdgeId::bucket`]), so that whoever stores
     /// journals can subscribe to some of them; it follows from the edge, and no other is a topic.
     Journal(u8),
@@ -187,6 +188,7 @@ impl Topic {
                 rest,
                 EdgeTopic::Status
                     | EdgeTopic::Inventory
+                    | EdgeTopic::Release(_)
                     | EdgeTopic::Journal(_)
                     | EdgeTopic::Want
                     | EdgeTopic::Request(_)
@@ -214,10 +216,20 @@ pub fn filter_catalog() -> String {
 /// The filters, below the tree, for all that all edges write, without their chunks. The status is first: it shows the
 /// key by which a center that knows no edge yet believes the rest of what a broker retained.
 pub fn filters_edges() -> Vec<String> {
-    ["status", "avail", "inventory", "app/+", "journal/+/+", "fault/+/+", "want", "request/+", "reply/+"]
-        .iter()
-        .map(|rest| format!("edge/+/{rest}"))
-        .collect()
+    [
+        "status",
+        "avail",
+        "inventory",
+        "release/+/+",
+        "journal/+/+",
+        "fault/+/+",
+        "want",
+        "request/+",
+        "reply/+",
+    ]
+    .iter()
+    .map(|rest| format!("edge/+/{rest}"))
+    .collect()
 }
 
 #[cfg(test)]

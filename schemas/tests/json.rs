@@ -17,7 +17,7 @@ use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::journal::{Ack, Batch, Record};
 use flotilla_schemas::proof::Proof;
 use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
-use flotilla_schemas::report::{AppRow, CenterStatus, EventReport, FaultReport, Inventory, Status, Want};
+use flotilla_schemas::report::{CenterStatus, EventReport, FaultReport, Inventory, ReleaseRow, Status, Want};
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,7 +40,7 @@ fn schema<T: JsonSchema>(name: &str) {
 fn the_schemas_are_current() {
     schema::<Ack>("ack");
     schema::<Answer>("answer");
-    schema::<AppRow>("app-row");
+    schema::<ReleaseRow>("release-row");
     schema::<Batch>("batch");
     schema::<Catalog>("catalog");
     schema::<CenterStatus>("center-status");

@@ -6,7 +6,8 @@ use flotilla_schemas::AppId;
 use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::How;
 use flotilla_schemas::journal::{Body, Lane};
-use flotilla_schemas::report::Profile;
+use flotilla_schemas::release::ReleaseName;
+use flotilla_schemas::report::{Profile, ReleaseRow};
 
 const FULL: Profile = Profile::FULL;
 const UNTREATED: Profile = Profile { reliability: false, ..FULL };
@@ -29,6 +30,13 @@ fn stop(world: &mut World, service: &str) {
     let stop = ServiceStop { edges: vec!["e1".parse().unwrap()] };
     world.ask(Request::Stop(service.parse().unwrap(), stop)).unwrap();
     world.pass(5_000);
+}
+
+/// What e1 says of an app.
+fn row(world: &World, app: &str) -> ReleaseRow {
+    let name = ReleaseName::App(app.parse().unwrap());
+    let edge = world.center.core.edge(&"e1".parse().unwrap()).unwrap();
+    edge.releases.into_iter().find(|row| row.release == name).unwrap()
 }
 
 fn calls(world: &World, edge: &str, app: &str) -> usize {
@@ -91,8 +99,7 @@ fn an_edge_that_becomes_smaller_runs_no_script_and_no_app_beyond_its_memory_any_
     let before = apps.map(|app| calls(&world, "e1", app));
     world.pass(30_000);
     assert_eq!(apps.map(|app| calls(&world, "e1", app)), before);
-    let row = world.center.core.edge(&"e1".parse().unwrap()).unwrap().apps[&"aircon-north".parse().unwrap()]
-        .clone();
+    let row = row(&world, "aircon-north");
     assert!(row.waits.contains("this edge runs no scripts"), "{row:?}");
     let open = world.center.core.faults(None, Some(true));
     assert!(open.len() == 2 && open.iter().all(|fault| fault.kind.as_str() == "app.too-large"), "{open:?}");
@@ -213,7 +220,7 @@ fn an_app_that_is_larger_than_all_memory_is_refused_by_name_and_the_others_run()
         fault.message.contains("meter 1.0.0 needs") && fault.message.contains("--memory-mib"),
         "{fault:?}"
     );
-    let row = world.center.core.edge(&"e1".parse().unwrap()).unwrap().apps[&"meter".parse().unwrap()].clone();
+    let row = row(&world, "meter");
     assert!(row.waits.contains("more than the 4194304"), "{row:?}");
 }
 
@@ -244,8 +251,7 @@ fn an_edge_that_no_machine_code_was_made_for_says_what_to_publish() {
     assert_eq!((fault.kind.as_str(), fault.app.as_str()), ("app.runtime", "aircon-north"));
     let says = "has no machine code for simulated; publish its next version also with --target simulated";
     assert!(fault.message.contains(says), "{fault:?}");
-    let edge = world.center.core.edge(&"e1".parse().unwrap()).unwrap();
-    assert!(edge.apps[&"aircon-north".parse().unwrap()].waits.contains(says));
+    assert!(row(&world, "aircon-north").waits.contains(says));
     let mended = world.samples.app("aircon-north", "1.1.0", flotilla_schemas::app::Residence::Resident, &[]);
     world.center.disk.files.extend(world.samples.files.clone());
     world.ask(center_core::Request::PublishApp(mended)).unwrap();

@@ -2,10 +2,11 @@
 
 use center_core::{Answer, Request};
 use fleet_tests::sim::{Behaviour, Model, Weather, World, oracle};
-use flotilla_schemas::AppId;
 use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::How;
 use flotilla_schemas::journal::Lane;
+use flotilla_schemas::release::ReleaseName;
+use flotilla_schemas::{AppId, Topic};
 
 /// Plays the story to its end; time for healing included.
 fn play(edges: usize, weather: Weather) -> World {
@@ -21,6 +22,19 @@ fn play(edges: usize, weather: Weather) -> World {
 
 fn cured(world: &World) -> bool {
     oracle::faults(world, "e1").values().any(|told| told.closed == Some(How::Cured))
+}
+
+#[test]
+fn the_center_knows_of_each_script_on_each_edge_which_version_is_there() {
+    let mut world = World::new(1, Weather::Calm);
+    world.assemble();
+    world.publish_and_start();
+    world.pass(5_000);
+    let (script, edge) = (ReleaseName::Script("air-conditioner".parse().unwrap()), "e1".parse().unwrap());
+    let row = world.center.core.distribution(&script, &edge).unwrap();
+    assert_eq!((row.installed.as_str(), row.latest.as_str(), row.waits.as_str()), ("1.0.0", "1.0.0", ""));
+    let topic = Topic::Distribution(script, edge);
+    assert!(world.broker.retained().any(|(retained, _)| *retained == topic));
 }
 
 #[test]

@@ -110,7 +110,7 @@ const REPORTS: &[&str] = &[
     "+/v1/edge/+/avail",
     "+/v1/edge/+/status",
     "+/v1/edge/+/inventory",
-    "+/v1/edge/+/app/+",
+    "+/v1/edge/+/release/+/+",
     "+/v1/edge/+/event/+",
     "+/v1/edge/+/fault/+/+",
     "+/v1/edge/+/notice",
@@ -120,7 +120,7 @@ const REPORTS: &[&str] = &[
     "+/v1/rollout/+",
     "+/v1/gate/+",
     "+/v1/advisory/+",
-    "+/v1/distribution/+/+",
+    "+/v1/distribution/+/+/+",
     "$SYS/#",
 ];
 
@@ -245,6 +245,8 @@ mod tests {
     #[test]
     fn every_report_is_a_topic_of_the_protocol() {
         for report in REPORTS.iter().filter(|report| !report.starts_with('$')) {
+            let report =
+                report.replace("release/+", "release/app").replace("distribution/+", "distribution/app");
             let topic = ["x", "status"].map(|last| match report.rsplit_once("/+") {
                 Some((head, "")) => format!("{head}/{last}").replace('+', "x"),
                 _ => report.replace('+', "x"),

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_writer_has_its_share_and_what_centers_write_in_common_the_whole() {
         let message = |topic: &str| sample(&format!("fleet/v1/{topic}"), "x");
-        let bytes = message("edge/e1/app/a").size_bytes();
+        let bytes = message("edge/e1/release/app/a").size_bytes();
         let limits = Limits {
             retained_count: 6,
             retained_count_per_writer: 2,
@@ -103,16 +103,30 @@ mod tests {
             }
             fits
         };
-        assert_eq!(["edge/e1/app/a", "edge/e1/app/b", "edge/e1/app/c"].map(&mut keep), [true, true, false]);
-        assert_eq!(["edge/e2/app/a", "edge/e2/app/too-long"].map(&mut keep), [true, false], "by bytes");
+        assert_eq!(
+            ["edge/e1/release/app/a", "edge/e1/release/app/b", "edge/e1/release/app/c"].map(&mut keep),
+            [true, true, false]
+        );
+        assert_eq!(
+            ["edge/e2/release/app/a", "edge/e2/release/app/too-long"].map(&mut keep),
+            [true, false],
+            "by bytes"
+        );
         assert_eq!(
             ["app/a", "app/b", "app/c", "app/d"].map(&mut keep),
             [true, true, true, false],
             "the whole"
         );
-        let (former, wider) = (message("edge/e1/app/a"), message("edge/e1/app/a-longer"));
+        let (former, wider) = (message("edge/e1/release/app/a"), message("edge/e1/release/app/a-longer"));
         assert!(room.fits(Some(&former), &former, &limits) && !room.fits(Some(&former), &wider, &limits));
-        for topic in ["edge/e1/app/a", "edge/e1/app/b", "edge/e2/app/a", "app/a", "app/b", "app/c"] {
+        for topic in [
+            "edge/e1/release/app/a",
+            "edge/e1/release/app/b",
+            "edge/e2/release/app/a",
+            "app/a",
+            "app/b",
+            "app/c",
+        ] {
             room.remove(&message(topic));
         }
         assert_eq!((room.all, room.writers.len()), (Used::default(), 0));

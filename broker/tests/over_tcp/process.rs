@@ -45,7 +45,7 @@ async fn what_was_acknowledged_survives_being_killed() {
     for round in 0..5_u8 {
         let mut broker = start(folder.path());
         let mut edge = Client::connect(broker.address, V5, "edge-e1").await;
-        let topic = format!("fleet/v1/edge/e1/app/app-{round}");
+        let topic = format!("fleet/v1/edge/e1/release/app/app-{round}");
         assert_eq!(edge.publish(&topic, &[round], true, &[]).await, Some(0));
         broker.child.kill().unwrap();
     }
@@ -60,7 +60,7 @@ async fn what_was_acknowledged_survives_being_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_thousand_retained_messages_survive_being_killed_and_all_come_to_one_subscriber() {
     const COUNT: usize = 50_000;
-    let topic = |i: usize| format!("fleet/v1/distribution/app-{}/edge-{i}", i % 7);
+    let topic = |i: usize| format!("fleet/v1/distribution/app/app-{}/edge-{i}", i % 7);
     let folder = tempfile::tempdir().unwrap();
     let mut broker = start(folder.path());
     let mut center = Client::connect(broker.address, V5, "center-c1").await;
@@ -70,7 +70,7 @@ async fn fifty_thousand_retained_messages_survive_being_killed_and_all_come_to_o
     let broker = start(folder.path());
     for qos in [0, 1] {
         let mut reader = Client::connect(broker.address, V5, "dashboard").await;
-        reader.subscribe("fleet/v1/distribution/+/#", qos).await;
+        reader.subscribe("fleet/v1/distribution/+/+/#", qos).await;
         let mut missing = vec![true; COUNT];
         for _ in 0..COUNT {
             let received = reader.received().await;

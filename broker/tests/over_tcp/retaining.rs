@@ -6,7 +6,7 @@ use crate::client::{Client, V4, V5, user_property};
 use crate::{serve, serve_in};
 
 fn topic(i: usize) -> String {
-    format!("fleet/v1/distribution/app-{}/edge-{i}", i % 7)
+    format!("fleet/v1/distribution/app/app-{}/edge-{i}", i % 7)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +20,7 @@ async fn a_wildcard_subscriber_gets_every_retained_message_at_either_qos_after_a
     let served = serve_in(served.folder, Limits::default()).await;
     for (version, qos) in [(V4, 0), (V4, 1), (V5, 0), (V5, 1)] {
         let mut reader = Client::connect(served.address, version, "dashboard").await;
-        reader.subscribe("fleet/v1/distribution/+/#", qos).await;
+        reader.subscribe("fleet/v1/distribution/+/+/#", qos).await;
         let mut got = Vec::new();
         for _ in 0..COUNT {
             let received = reader.received().await;
@@ -109,11 +109,11 @@ async fn at_its_limit_a_new_retained_message_is_refused_and_the_rest_stands() {
     let served = serve(Limits { retained_count: 2, ..Limits::default() }).await;
     let mut edge = Client::connect(served.address, V5, "edge-e1").await;
     for (name, code) in [("a", 0), ("b", 0), ("c", 0x97), ("a", 0)] {
-        let topic = format!("fleet/v1/edge/e1/app/{name}");
+        let topic = format!("fleet/v1/edge/e1/release/app/{name}");
         assert_eq!(edge.publish(&topic, b"x", true, &[]).await, Some(code), "{name}");
     }
     let mut old = Client::connect(served.address, V4, "edge-e1").await;
-    assert_eq!(old.publish("fleet/v1/edge/e1/app/c", b"x", true, &[]).await, None, "closed");
+    assert_eq!(old.publish("fleet/v1/edge/e1/release/app/c", b"x", true, &[]).await, None, "closed");
     let mut reader = Client::connect(served.address, V4, "dashboard").await;
     reader.subscribe("#", 0).await;
     assert_eq!(reader.received_so_far().await.len(), 2);
@@ -127,7 +127,7 @@ async fn an_edge_that_retains_all_it_can_leaves_the_others_their_room() {
     let mut greedy = Client::connect(served.address, V5, "edge-greedy").await;
     let mut codes = Vec::new();
     for i in 0..8 {
-        let topic = format!("fleet/v1/edge/greedy/app/app-{i}");
+        let topic = format!("fleet/v1/edge/greedy/release/app/app-{i}");
         codes.push(greedy.publish(&topic, &[0; 100_000], true, &[]).await);
     }
     assert_eq!(codes, [[Some(0); 5].as_slice(), &[Some(0x97); 3]].concat());

@@ -19,7 +19,7 @@ use flotilla_schemas::{AppId, Artifact, Signed};
 
 use crate::client::{Api, AskError, List};
 use crate::edges::bytes;
-use crate::output::{self, BOLD, Cell, DIM, Table, joined, styled};
+use crate::output::{self, BOLD, Cell, DIM, Table, joined, styled, word};
 use crate::publish::{self, PublishError, progress};
 use crate::toml_file;
 
@@ -225,9 +225,4 @@ fn operations(interface: &Interface) -> String {
         format!("  {}({}){result}", operation.name, params.join(", "))
     };
     interface.operations.iter().map(operation).collect::<Vec<_>>().join("\n")
-}
-
-/// The word that a plain enumeration has in JSON.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }

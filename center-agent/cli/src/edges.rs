@@ -191,16 +191,17 @@ pub fn show(show: &Show) -> Result<(), EdgesError> {
         status.runtime,
         String::from(detail.key.clone()),
     ))?;
-    let mut apps = Table::new(["APP", "STATE", "INSTALLED", "LATEST", "SINCE", "REPLACED BY", "WAITS"]);
-    for row in detail.apps.values() {
+    let mut releases =
+        Table::new(["RELEASE", "STATE", "INSTALLED", "LATEST", "SINCE", "REPLACED BY", "WAITS"]);
+    for row in &detail.releases {
         let state = serde_json::to_value(row.state).ok().and_then(|v| Some(v.as_str()?.to_owned()));
         let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
         let texts =
             [or_none(&row.installed), or_none(&row.latest), rfc3339(row.since), or_none(&row.replaced_by)];
         let [installed, latest, since, replaced] = texts.map(Cell::text);
         let state = Cell::text(state.unwrap_or_default());
-        apps.row([
-            Cell::new(&row.app, BOLD),
+        releases.row([
+            Cell::new(&row.release, BOLD),
             state,
             installed,
             latest,
@@ -210,7 +211,7 @@ pub fn show(show: &Show) -> Result<(), EdgesError> {
         ]);
     }
     output::line("")?;
-    apps.print("no app")?;
+    releases.print("no app and no script")?;
     output::line("")?;
     Ok(faults::table(&detail.faults).print("no open fault")?)
 }

@@ -170,6 +170,11 @@ impl fmt::Display for Table {
     }
 }
 
+/// The word that a plain enumeration has in JSON.
+pub fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
+}
+
 /// All of them, or a dash.
 pub fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();

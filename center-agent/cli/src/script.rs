@@ -17,7 +17,7 @@ use flotilla_schemas::proof::Proof;
 use serde::Serialize;
 
 use crate::client::{Api, AskError, ClientError, List};
-use crate::output::{self, BOLD, Cell, Table, joined, styled};
+use crate::output::{self, BOLD, Cell, Table, joined, styled, word};
 
 /// What is done with scripts.
 #[derive(Debug, Subcommand)]
@@ -115,6 +115,14 @@ fn run_show(show: &Show) -> Result<(), AskError> {
         table.row([Cell::new(events, BOLD), Cell::text(joined(apps))]);
     }
     table.print("no event list")?;
+    output::line("")?;
+    let mut edges = Table::new(["EDGE", "STATE", "INSTALLED", "WAITS"]);
+    for (edge, row) in &script.edges {
+        let or_none = |text: &str| Cell::text(if text.is_empty() { "-" } else { text });
+        let state = Cell::text(word(&row.state));
+        edges.row([Cell::new(edge, BOLD), state, or_none(&row.installed), or_none(&row.waits)]);
+    }
+    edges.print("on no edge")?;
     output::line(format!("\n{}", styled(BOLD, "proven")))?;
     Ok(report::print(&proof, show.items)?)
 }

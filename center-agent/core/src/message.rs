@@ -9,7 +9,7 @@ use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batch};
 use flotilla_schemas::release::Catalog;
-use flotilla_schemas::report::{AppRow, Inventory, Status, WANT_CHUNKS_MAX, Want};
+use flotilla_schemas::report::{Inventory, ReleaseRow, Status, WANT_CHUNKS_MAX, Want};
 use flotilla_schemas::sign::{self, SignError, Signature};
 use flotilla_schemas::topic::EdgeTopic;
 use flotilla_schemas::{EdgeId, Topic};
@@ -43,7 +43,7 @@ pub enum Said {
     /// What an edge has.
     Inventory(Inventory),
     /// An edge's row of its own distribution table.
-    App(AppRow),
+    Release(ReleaseRow),
     /// Records, dense and in order.
     Batch(Batch),
     /// Chunks that an edge lacks.
@@ -137,11 +137,11 @@ impl Message<'_> {
                 b"offline" => Ok(Said::Avail(edge.clone(), false)),
                 _ => Err(Disbelief::Shape("it is neither online nor offline".into())),
             },
-            EdgeTopic::App(app) => {
-                let row: AppRow = self.parse()?;
+            EdgeTopic::Release(release) => {
+                let row: ReleaseRow = self.signed(edge, fleet, registry)?;
                 same("edge", &row.meta.edge, edge)?;
-                same("app", &row.app, app)?;
-                Ok(Said::App(row))
+                same("release", &row.release, release)?;
+                Ok(Said::Release(row))
             }
             EdgeTopic::Inventory => {
                 let inventory: Inventory = self.signed(edge, fleet, registry)?;
@@ -229,7 +229,7 @@ fn bytes_max(topic: &Topic) -> usize {
     let Topic::Edge(_, rest) = topic else { return MESSAGE_BYTES_MAX };
     match rest {
         EdgeTopic::Status | EdgeTopic::Avail => STATUS_BYTES_MAX,
-        EdgeTopic::App(_) => ROW_BYTES_MAX,
+        EdgeTopic::Release(_) => ROW_BYTES_MAX,
         EdgeTopic::Inventory => EDGE_BYTES_MAX,
         // The records, the largest of which travels alone, and what stands around them.
         EdgeTopic::Journal(_) => 2 * BATCH_BYTES_MAX,
@@ -280,7 +280,9 @@ fn dense(batch: &Batch) -> Result<(), Disbelief> {
 mod tests {
     use super::*;
     use crate::document::{AppDocument, ScriptDocument};
-    use crate::samples::{app, app_of, batch, bounded, center_key, edge_key, fault, fleet, script, status};
+    use crate::samples::{
+        app, app_of, batch, bounded, center_key, edge_key, fault, fleet, row, script, status,
+    };
     use flotilla_schemas::Signed;
     use flotilla_schemas::sign::SecretKey;
     use flotilla_schemas::time::Now;
@@ -336,6 +338,18 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_a_release_is_signed_by_its_edge_and_stands_in_its_place() {
+        let text = json(&row("e1", "a", "1.0.0"));
+        let topic = "edge/e1/release/app/a";
+        assert!(matches!(read(topic, &text, Some(&edge_key("e1"))), Ok(Said::Release(_))));
+        assert_eq!(read(topic, &text, None), Err(Disbelief::Sign(SignError::Unsigned)));
+        assert!(matches!(read(topic, &text, Some(&edge_key("e2"))), Err(Disbelief::Sign(_))));
+        for other in ["edge/e1/release/app/b", "edge/e1/release/script/a"] {
+            assert!(matches!(read(other, &text, Some(&edge_key("e1"))), Err(Disbelief::Rule(_))));
+        }
+    }
+
+    #[test]
     fn a_status_is_signed_by_the_key_that_it_shows() {
         let text = json(&status("e1", 2));
         let topic = "edge/e1/status";
@@ -385,7 +399,7 @@ mod tests {
     fn what_is_longer_than_its_kind_needs_is_not_read() {
         for (topic, most) in [
             ("status", STATUS_BYTES_MAX),
-            ("app/a", ROW_BYTES_MAX),
+            ("release/app/a", ROW_BYTES_MAX),
             ("inventory", EDGE_BYTES_MAX),
             ("want", WANT_BYTES_MAX),
             ("journal/0/8b", 2 * BATCH_BYTES_MAX),
@@ -410,7 +424,9 @@ mod tests {
     #[test]
     fn what_is_no_json_of_its_shape_is_refused_wherever_it_comes() {
         let key = edge_key("e1");
-        for topic in ["status", "inventory", "app/a", "journal/0/8b", "want", "reply/command", "avail"] {
+        for topic in
+            ["status", "inventory", "release/app/a", "journal/0/8b", "want", "reply/command", "avail"]
+        {
             for text in ["{", "[]", "{}", "null", "\u{0}", &"[".repeat(10_000)] {
                 let said = read(&format!("edge/e1/{topic}"), text, Some(&key));
                 assert!(said.is_err(), "{topic} {text:.10}");

@@ -8,8 +8,8 @@ use flotilla_schemas::fault::{Closed, Fault, How, Kind, kind};
 use flotilla_schemas::fleet::{Center, Fleet};
 use flotilla_schemas::journal::{Batch, Body as Said, Lane, Record};
 use flotilla_schemas::publisher::{Makers, Publisher};
-use flotilla_schemas::release::{Release, ScriptRelease};
-use flotilla_schemas::report::{AppRow, AppState, Inventory, Meta, Mode, Profile, Status};
+use flotilla_schemas::release::{Release, ReleaseName, ScriptRelease};
+use flotilla_schemas::report::{Inventory, Meta, Mode, Profile, ReleaseRow, ReleaseState, Status};
 use flotilla_schemas::sign::SecretKey;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Json, Signed};
@@ -86,13 +86,13 @@ pub fn status(edge: &str, seq: u64) -> Status {
 }
 
 /// An edge's row of an app.
-pub fn row(edge: &str, app: &str, installed: &str) -> AppRow {
-    AppRow {
+pub fn row(edge: &str, app: &str, installed: &str) -> ReleaseRow {
+    ReleaseRow {
         meta: status(edge, 1).meta,
-        app: app.parse().unwrap(),
+        release: ReleaseName::App(app.parse().unwrap()),
         installed: installed.into(),
         latest: installed.into(),
-        state: AppState::Installed,
+        state: ReleaseState::Installed,
         since: 0,
         waits: String::new(),
         replaced_by: String::new(),

@@ -5,21 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_schemas::desired::slots_digest;
+use flotilla_schemas::desired::{Service, slots_digest};
 use flotilla_schemas::fault::{Fault, Kind};
 use flotilla_schemas::journal::Lane;
-use flotilla_schemas::release::Release;
+use flotilla_schemas::release::{Release, ReleaseName};
 use flotilla_schemas::report::{
-    AppRow, AppState, EventReport, FaultReport, InstalledApp, Inventory, Meta, Mode, Status,
+    EventReport, FaultReport, InstalledApp, Inventory, Meta, Mode, ReleaseRow, ReleaseState, Status,
 };
 use flotilla_schemas::time::rfc3339;
 use flotilla_schemas::topic::EdgeTopic;
-use flotilla_schemas::{AppId, Digest, FaultId, Topic, Value};
+use flotilla_schemas::{AppId, Digest, FaultId, ScriptId, Topic, Value};
 
 use crate::app::code;
 use crate::core::Core;
 use crate::effect::{Act, Send};
 use crate::fault::OpenFault;
+use crate::service::Opened;
 
 /// The shortest time between two reports of the same thing, in milliseconds.
 pub const REPORT_MS: u64 = 500;
@@ -37,7 +38,7 @@ pub(crate) struct Reports {
     status_next: u64,
     status_last: u64,
     inventory_wanted: bool,
-    rows: BTreeMap<AppId, Row>,
+    rows: BTreeMap<ReleaseName, Row>,
     rows_next: u64,
 }
 
@@ -46,7 +47,7 @@ pub(crate) struct Reports {
 struct Row {
     installed: String,
     latest: String,
-    state: AppState,
+    state: ReleaseState,
     since: i64,
     waits: String,
     replaced_by: String,
@@ -186,12 +187,14 @@ impl Core {
 
     fn rows_due(&mut self) {
         let mut changed = false;
-        for app in self.known_apps() {
-            let row = self.row(&app);
-            if self.reports.rows.get(&app) != Some(&row) {
+        for name in self.known_releases() {
+            let Some(mut row) = self.row(&name) else { continue };
+            let before = self.reports.rows.get(&name);
+            row.since = before.filter(|before| before.state == row.state).map_or(row.since, |row| row.since);
+            if before != Some(&row) {
                 changed = true;
-                self.report_row(app.clone(), row.clone());
-                self.reports.rows.insert(app, row);
+                self.report_row(name.clone(), row.clone());
+                self.reports.rows.insert(name, row);
             }
         }
         if changed {
@@ -199,15 +202,48 @@ impl Core {
         }
     }
 
-    fn known_apps(&self) -> BTreeSet<AppId> {
+    fn known_releases(&self) -> BTreeSet<ReleaseName> {
         let installed = self.services.values().filter_map(|service| service.opened.as_ref());
+        let installed = installed.map(|opened| &opened.service);
         let wanted = self.services.values().filter_map(|service| service.wanted.as_ref());
-        let reported = self.reports.rows.keys();
-        let installed = installed.flat_map(|opened| opened.apps.keys());
-        installed.chain(wanted.flat_map(|service| service.apps.keys())).chain(reported).cloned().collect()
+        let of = |service: &Service| {
+            let script = service.work.script().cloned().map(ReleaseName::Script);
+            script.into_iter().chain(service.apps.keys().cloned().map(ReleaseName::App)).collect::<Vec<_>>()
+        };
+        installed.chain(wanted).flat_map(of).chain(self.reports.rows.keys().cloned()).collect()
     }
 
-    fn row(&mut self, id: &AppId) -> Row {
+    /// The row of a release, of which this edge may have apps and scripts.
+    fn row(&mut self, name: &ReleaseName) -> Option<Row> {
+        match name {
+            ReleaseName::App(app) => Some(self.app_row(app)),
+            ReleaseName::Script(script) => Some(self.script_row(script)),
+            ReleaseName::Environment(_) | ReleaseName::Agent(_) => None,
+        }
+    }
+
+    fn script_row(&mut self, id: &ScriptId) -> Row {
+        let runs = |service: &Service| service.work.script() == Some(id);
+        let opened = self.services.values().filter_map(|service| service.opened.as_ref());
+        let installed = opened.filter(|opened| runs(&opened.service)).map(Opened::version).next_back();
+        let installed = installed.unwrap_or_default();
+        let wanted = self.services.values().filter(|service| service.wanted.as_ref().is_some_and(runs));
+        let waits: BTreeSet<&str> =
+            wanted.clone().map(|service| service.waits.as_str()).filter(|waits| !waits.is_empty()).collect();
+        let waits = waits.into_iter().collect::<Vec<_>>().join("; ");
+        let digest = wanted.filter_map(|service| service.wanted.as_ref()?.work.script_release()).next_back();
+        let latest = digest.and_then(|digest| self.script_release(digest).ok());
+        let latest = latest.map(|release| release.version.to_string()).unwrap_or_default();
+        let state = match (installed.is_empty(), digest) {
+            (false, _) => ReleaseState::Installed,
+            (true, Some(_)) => ReleaseState::Downloading,
+            (true, None) => ReleaseState::Absent,
+        };
+        let (since, replaced_by) = (self.now.wall_ms, String::new());
+        Row { installed, latest, state, since, waits, replaced_by, loads: 0, downloads: 0 }
+    }
+
+    fn app_row(&mut self, id: &AppId) -> Row {
         let opened = self.services.values().filter_map(|service| service.opened.as_ref());
         let release =
             opened.filter_map(|opened| opened.apps.get(id)).next().map(|(_, release)| release.clone());
@@ -222,24 +258,23 @@ impl Core {
         });
         let waits: Vec<&str> =
             users.map(|service| service.waits.as_str()).filter(|waits| !waits.is_empty()).collect();
-        let (waits, before) = (waits.join("; "), self.reports.rows.get(id));
+        let waits = waits.join("; ");
         let app = self.apps.get(id);
         let loaded = app.is_some_and(|app| app.loaded.is_some());
         let state = match app {
-            Some(app) if app.kept.quarantined => AppState::Quarantined,
-            Some(app) if app.calling.is_some() => AppState::Running,
-            Some(_) if loaded => AppState::Loaded,
-            _ if on_disk => AppState::Installed,
-            _ if release.is_none() && latest.is_some() => AppState::Downloading,
-            Some(app) if app.fetching => AppState::Downloading,
-            _ => AppState::Absent,
+            Some(app) if app.kept.quarantined => ReleaseState::Quarantined,
+            Some(app) if app.calling.is_some() => ReleaseState::Running,
+            Some(_) if loaded => ReleaseState::Loaded,
+            _ if on_disk => ReleaseState::Installed,
+            _ if release.is_none() && latest.is_some() => ReleaseState::Downloading,
+            Some(app) if app.fetching => ReleaseState::Downloading,
+            _ => ReleaseState::Absent,
         };
-        let same = before.filter(|row| row.state == state);
         Row {
             installed: if on_disk || loaded { version } else { String::new() },
             latest: latest.map(|release| release.manifest.version.to_string()).unwrap_or_default(),
             state,
-            since: same.map_or(self.now.wall_ms, |row| row.since),
+            since: self.now.wall_ms,
             waits,
             replaced_by: app
                 .and_then(|app| app.kept.replaced_by.as_ref())
@@ -254,11 +289,22 @@ impl Core {
         code(&self.config, release).is_ok_and(|code| self.downloads.has(code.artifact()))
     }
 
-    fn report_row(&mut self, app: AppId, row: Row) {
+    fn report_row(&mut self, release: ReleaseName, row: Row) {
         let Row { installed, latest, state, since, waits, replaced_by, loads, downloads } = row;
         let meta = self.meta();
-        let topic = self.own(EdgeTopic::App(app.clone()));
-        let row = AppRow { meta, app, installed, latest, state, since, waits, replaced_by, loads, downloads };
+        let topic = self.own(EdgeTopic::Release(release.clone()));
+        let row = ReleaseRow {
+            meta,
+            release,
+            installed,
+            latest,
+            state,
+            since,
+            waits,
+            replaced_by,
+            loads,
+            downloads,
+        };
         self.publish(topic, &row, Send::State);
     }
 

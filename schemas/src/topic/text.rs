@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{CenterTopic, EdgeTopic, LANES, MakerTopic, ToTopic, Topic, TopicError};
 use crate::id::{AppId, EdgeId, IdError};
+use crate::release::ReleaseName;
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,7 +17,7 @@ impl fmt::Display for Topic {
             Topic::Script(script) => write!(f, "script/{script}"),
             Topic::Rollout(id) => write!(f, "rollout/{id}"),
             Topic::Advisory(id) => write!(f, "advisory/{id}"),
-            Topic::Distribution(app, edge) => write!(f, "distribution/{app}/{edge}"),
+            Topic::Distribution(name, edge) => write!(f, "distribution/{name}/{edge}"),
             Topic::Intent(kind, id) => write!(f, "intent/{kind}/{id}"),
             Topic::Gate(rollout) => write!(f, "gate/{rollout}"),
             Topic::Blob(first) => write!(f, "blob/{first:02x}"),
@@ -34,7 +35,7 @@ fn write_edge(f: &mut fmt::Formatter<'_>, edge: &EdgeId, rest: &EdgeTopic) -> fm
         EdgeTopic::Avail => f.write_str("avail"),
         EdgeTopic::Status => f.write_str("status"),
         EdgeTopic::Inventory => f.write_str("inventory"),
-        EdgeTopic::App(app) => write!(f, "app/{app}"),
+        EdgeTopic::Release(name) => write!(f, "release/{name}"),
         EdgeTopic::Journal(lane) => write!(f, "journal/{lane}/{:02x}", edge.bucket()),
         EdgeTopic::Event(source) => write!(f, "event/{source}"),
         EdgeTopic::Fault(app, kind) => write!(f, "fault/{app}/{kind}"),
@@ -96,7 +97,9 @@ impl FromStr for Topic {
             ["script", script] => Topic::Script(script.parse()?),
             ["rollout", id] => Topic::Rollout(id.parse()?),
             ["advisory", id] => Topic::Advisory(id.parse()?),
-            ["distribution", app, edge] => Topic::Distribution(app.parse()?, edge.parse()?),
+            ["distribution", kind, name, edge] => {
+                Topic::Distribution(ReleaseName::parse(kind, name)?.ok_or_else(unknown)?, edge.parse()?)
+            }
             ["intent", kind, id] => Topic::Intent(name(kind)?, name(id)?),
             ["gate", id] => Topic::Gate(id.parse()?),
             ["blob", first] => Topic::Blob(hex_byte(first).ok_or_else(unknown)?),
@@ -116,7 +119,10 @@ fn parse_edge(edge: &EdgeId, levels: &[&str]) -> Result<Option<EdgeTopic>, Topic
         ["avail"] => EdgeTopic::Avail,
         ["status"] => EdgeTopic::Status,
         ["inventory"] => EdgeTopic::Inventory,
-        ["app", app] => EdgeTopic::App(app.parse()?),
+        ["release", kind, name] => match ReleaseName::parse(kind, name)? {
+            Some(name) => EdgeTopic::Release(name),
+            None => return Ok(None),
+        },
         ["journal", lane, bucket] => match lane.parse() {
             Ok(number) if number < LANES && lane.len() == 1 && hex_byte(bucket) == Some(edge.bucket()) => {
                 EdgeTopic::Journal(number)

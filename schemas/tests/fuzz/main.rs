@@ -17,7 +17,7 @@ use flotilla_schemas::fault::Answer;
 use flotilla_schemas::fleet::Fleet;
 use flotilla_schemas::journal::{Ack, Batch};
 use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
-use flotilla_schemas::report::{AppRow, CenterStatus, EventReport, FaultReport, Inventory, Status, Want};
+use flotilla_schemas::report::{CenterStatus, EventReport, FaultReport, Inventory, ReleaseRow, Status, Want};
 use from_schema::{Chance, make};
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
@@ -48,7 +48,7 @@ fn messages() -> Vec<Message> {
     vec![
         message::<Ack>("ack"),
         message::<Answer>("answer"),
-        message::<AppRow>("app-row"),
+        message::<ReleaseRow>("release-row"),
         message::<Batch>("batch"),
         message::<Catalog>("catalog"),
         message::<CenterStatus>("center-status"),
@@ -122,7 +122,7 @@ const TOPICS: [&str; 30] = [
     "edge/e1/avail",
     "edge/e1/status",
     "edge/e1/inventory",
-    "edge/e1/app/a",
+    "edge/e1/release/app/a",
     "edge/e1/journal/0/8b",
     "edge/e1/event/system",
     "edge/e1/fault/a/app.trap",
@@ -140,7 +140,7 @@ const TOPICS: [&str; 30] = [
     "script/s",
     "rollout/r",
     "advisory/a",
-    "distribution/a/e1",
+    "distribution/script/s/e1",
     "intent/service/s",
     "gate/r",
     "blob/00",

@@ -10,7 +10,8 @@ use flotilla_link::Message;
 use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::{Closed, Fault};
 use flotilla_schemas::journal::{Batch, Body, Record};
-use flotilla_schemas::report::{AppRow, AppState, EventReport};
+use flotilla_schemas::release::ReleaseName;
+use flotilla_schemas::report::{EventReport, ReleaseRow, ReleaseState};
 use flotilla_schemas::topic::{EdgeTopic, Topic};
 use flotilla_schemas::{AppId, CenterId, EdgeId, EpochId, FaultId};
 use serde::de::DeserializeOwned;
@@ -21,7 +22,7 @@ use crate::record;
 
 /// What the demo listens to.
 pub fn filters() -> Vec<String> {
-    ["avail", "app/+", "event/+", "journal/0/+"].map(|rest| format!("edge/+/{rest}")).into()
+    ["avail", "release/app/+", "event/+", "journal/0/+"].map(|rest| format!("edge/+/{rest}")).into()
 }
 
 /// What is known.
@@ -30,7 +31,7 @@ pub struct Facts {
     /// The edges that are online.
     pub online: BTreeSet<EdgeId>,
     /// The last word of each edge on each app.
-    pub apps: BTreeMap<(EdgeId, AppId), AppRow>,
+    pub apps: BTreeMap<(EdgeId, AppId), ReleaseRow>,
     /// How often an event came, by edge, source and name.
     pub events: BTreeMap<(EdgeId, AppId, String), u64>,
     /// Faults, as the records of their edges tell them.
@@ -82,7 +83,9 @@ impl Facts {
         let Topic::Edge(edge, topic) = &message.topic else { return Ok(()) };
         match topic {
             EdgeTopic::Avail => self.avail(edge, &message.payload, timeline),
-            EdgeTopic::App(_) => read(message).map_or(Ok(()), |row| self.app(row, timeline)),
+            EdgeTopic::Release(ReleaseName::App(app)) => {
+                read(message).map_or(Ok(()), |row| self.app(app, row, timeline))
+            }
             EdgeTopic::Event(_) => read(message).map_or(Ok(()), |event| self.event(event, timeline)),
             EdgeTopic::Journal(0) => read(message).map_or(Ok(()), |batch| self.batch(batch, timeline)),
             _ => Ok(()),
@@ -112,14 +115,14 @@ impl Facts {
         Ok(())
     }
 
-    fn app(&mut self, row: AppRow, timeline: &mut Timeline) -> io::Result<()> {
-        let key = (row.meta.edge.clone(), row.app.clone());
-        let (edge, app) = (row.meta.edge.as_str(), styled(BOLD, &row.app));
+    fn app(&mut self, id: &AppId, row: ReleaseRow, timeline: &mut Timeline) -> io::Result<()> {
+        let key = (row.meta.edge.clone(), id.clone());
+        let (edge, app) = (row.meta.edge.as_str(), styled(BOLD, id));
         let before = self.apps.get(&key);
         // Rows are sampled: what happened between two of them shows in the counters.
-        let news = |count: fn(&AppRow) -> u64| count(&row) > before.map_or(0, count);
+        let news = |count: fn(&ReleaseRow) -> u64| count(&row) > before.map_or(0, count);
         let is_new_state = before.is_none_or(|before| before.state != row.state);
-        let was_here = row.downloads > 0 || before.is_some_and(|before| before.state != AppState::Absent);
+        let was_here = row.downloads > 0 || before.is_some_and(|before| before.state != ReleaseState::Absent);
         let mut told = Vec::new();
         // What is installed with a service is there before its first run, and is not counted.
         let is_installed =
@@ -130,10 +133,10 @@ impl Facts {
         );
         told.extend(news(|row| row.loads).then(|| ("loaded", format!("{app} loaded into memory"))));
         match row.state {
-            AppState::Absent if was_here && (is_new_state || news(|row| row.downloads)) => {
+            ReleaseState::Absent if was_here && (is_new_state || news(|row| row.downloads)) => {
                 told.push(("gone", format!("{app} gone from memory and disk")));
             }
-            AppState::Quarantined if is_new_state => {
+            ReleaseState::Quarantined if is_new_state => {
                 told.push(("quarantined", format!("{app} in quarantine")))
             }
             _ => {}
@@ -145,7 +148,7 @@ impl Facts {
             ));
         }
         for (what, text) in told {
-            timeline.tell_some(&format!("{what} {}", row.app), edge, &text)?;
+            timeline.tell_some(&format!("{what} {id}"), edge, &text)?;
         }
         self.apps.insert(key, row);
         Ok(())

@@ -8,7 +8,7 @@ use std::path::Path;
 use center_agent::api::types::{AppDetail, FaultView, StoredRecord};
 use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::How;
-use flotilla_schemas::report::AppState;
+use flotilla_schemas::report::ReleaseState;
 use flotilla_schemas::{AppId, Digest, EdgeId};
 
 use super::error::DemoError;
@@ -170,7 +170,7 @@ async fn leave_nothing(play: &mut Play<'_>) -> Result<(), DemoError> {
     play.until(gone, |facts, stage| {
         for edge in &stage.edges {
             let row = facts.apps.get(&(edge.clone(), meter.clone()));
-            let is_out = row.is_some_and(|row| row.state == AppState::Absent && row.downloads > 1);
+            let is_out = row.is_some_and(|row| row.state == ReleaseState::Absent && row.downloads > 1);
             // Between two looks it may be fetched for its next run: each edge has to be found clean once.
             if is_out && !clean.contains(edge) && !holds(stage, edge, &transient) {
                 clean.insert(edge.clone());

@@ -7,7 +7,8 @@ pub mod publication;
 
 use std::collections::BTreeMap;
 
-use flotilla_schemas::release::{Catalog, Release, ScriptRelease};
+use flotilla_schemas::app::Version;
+use flotilla_schemas::release::{Catalog, Release, ReleaseName, ScriptRelease};
 use flotilla_schemas::{AppId, Artifact, Digest, FleetId, ScriptId};
 
 use crate::document::{AppDocument, Body, Documents, ScriptDocument, Ver};
@@ -101,6 +102,22 @@ impl Listing {
     /// The newest release of an app.
     pub fn app(&self, app: &AppId) -> Option<&Listed<Release>> {
         self.apps.get(app)
+    }
+
+    /// The newest version of an app or a script, and its size in bytes; none of what is not listed.
+    pub fn newest(&self, name: &ReleaseName) -> Option<(Version, u64)> {
+        match name {
+            ReleaseName::App(app) => {
+                let release = &self.app(app)?.release;
+                Some((release.manifest.version, release.wasm.size))
+            }
+            ReleaseName::Script(script) => {
+                let release = &self.script(script)?.release;
+                let files = [&release.definition, &release.text].into_iter().chain(release.events.values());
+                Some((release.version, files.map(|file| file.size).sum()))
+            }
+            ReleaseName::Environment(_) | ReleaseName::Agent(_) => None,
+        }
     }
 
     /// The newest release of each app, by name.

@@ -6,7 +6,7 @@ use flotilla_schemas::desired::slots_digest;
 use flotilla_schemas::fault::Fault;
 use flotilla_schemas::journal::{Ack, Batch, Lane};
 use flotilla_schemas::release::CATALOG_JUMP_MAX;
-use flotilla_schemas::report::{AppRow, Status, Want};
+use flotilla_schemas::report::{ReleaseRow, Status, Want};
 use flotilla_schemas::sign::Signature;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::ToTopic;
@@ -53,7 +53,7 @@ impl Core {
                     self.warn("inventory not taken", topic, error, now, step);
                 }
             }
-            Said::App(row) => self.app_row(topic, row, now, step),
+            Said::Release(row) => self.release_row(topic, row, now, step),
             Said::Batch(batch) => self.batch(batch, step),
             Said::Want(want) => self.wanted(topic, want, now, step),
             Said::Reply(reply) => {
@@ -146,11 +146,11 @@ impl Core {
         }
     }
 
-    fn app_row(&mut self, topic: &Topic, row: AppRow, now: Now, step: &mut Step) {
-        let (edge, app) = (row.meta.edge.clone(), row.app.clone());
-        match self.registry.app(row) {
-            Ok(()) => self.retain_distribution(&app, &edge),
-            Err(error) => self.warn("row of an app not taken", topic, error, now, step),
+    fn release_row(&mut self, topic: &Topic, row: ReleaseRow, now: Now, step: &mut Step) {
+        let (edge, release) = (row.meta.edge.clone(), row.release.clone());
+        match self.registry.release(row) {
+            Ok(()) => self.retain_distribution(&release, &edge),
+            Err(error) => self.warn("row of a release not taken", topic, error, now, step),
         }
     }
 

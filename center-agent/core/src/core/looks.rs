@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_schemas::countermeasure::Countermeasures;
-use flotilla_schemas::release::{Release, ScriptRelease};
+use flotilla_schemas::release::{Release, ReleaseName, ScriptRelease};
 use flotilla_schemas::{AppId, EdgeId, ScriptId, ServiceId};
 
 use super::Core;
@@ -26,9 +26,9 @@ impl Core {
     /// An app; none if it was not published.
     pub fn app(&self, app: &AppId) -> Option<AppDetail> {
         let listed = self.catalog.app(app)?;
-        let edges = self.registry.all().filter_map(|(id, _)| Some((id.clone(), self.distribution(app, id)?)));
+        let edges = self.distributions(&ReleaseName::App(app.clone()));
         let document = listed.release.clone();
-        Some(AppDetail { summary: self.app_summary(app, listed)?, document, edges: edges.collect() })
+        Some(AppDetail { summary: self.app_summary(app, listed)?, document, edges })
     }
 
     /// The newest release of each app.
@@ -39,7 +39,8 @@ impl Core {
     fn app_summary(&self, app: &AppId, listed: &Listed<Release>) -> Option<AppSummary> {
         let Release { manifest, wasm, machine, .. } = &listed.release;
         let version = manifest.version.to_string();
-        let installed = |edge: &Edge| edge.apps.get(app).is_some_and(|row| row.installed == version);
+        let name = ReleaseName::App(app.clone());
+        let installed = |edge: &Edge| edge.releases.get(&name).is_some_and(|row| row.installed == version);
         Some(AppSummary {
             app: app.clone(),
             maker: manifest.maker.clone(),
@@ -54,22 +55,27 @@ impl Core {
         })
     }
 
-    /// A row of the distribution table; none if the edge said nothing of the app, or nobody published it.
-    pub fn distribution(&self, app: &AppId, edge: &EdgeId) -> Option<Distribution> {
-        let row = self.registry.get(edge)?.apps.get(app)?;
-        let listed = self.catalog.app(app)?;
+    /// A row of the distribution table; none if the catalog does not list the release, or the edge said nothing of it.
+    pub fn distribution(&self, release: &ReleaseName, edge: &EdgeId) -> Option<Distribution> {
+        let row = self.registry.get(edge)?.releases.get(release)?;
+        let (latest, size_bytes) = self.catalog.newest(release)?;
         Some(Distribution {
             v: 1,
-            app: app.clone(),
+            release: release.clone(),
             edge: edge.clone(),
-            latest: listed.release.manifest.version.to_string(),
-            size_bytes: listed.release.wasm.size,
+            latest: latest.to_string(),
+            size_bytes,
             installed: row.installed.clone(),
             state: row.state,
             waits: row.waits.clone(),
             replaced_by: row.replaced_by.clone(),
             since: row.since,
         })
+    }
+
+    fn distributions(&self, release: &ReleaseName) -> BTreeMap<EdgeId, Distribution> {
+        let row = |(id, _): (&EdgeId, &Edge)| Some((id.clone(), self.distribution(release, id)?));
+        self.registry.all().filter_map(row).collect()
     }
 
     /// The newest release of each script, by name.
@@ -89,7 +95,8 @@ impl Core {
         let services = self.documents.services().filter(|service| service.work == runs);
         let services = services.map(|service| service.service.clone()).collect();
         let document = listed.release.clone();
-        Some(ScriptDetail { summary: self.script_summary(script, listed)?, document, services })
+        let edges = self.distributions(&ReleaseName::Script(script.clone()));
+        Some(ScriptDetail { summary: self.script_summary(script, listed)?, document, services, edges })
     }
 
     fn script_summary(&self, script: &ScriptId, listed: &Listed<ScriptRelease>) -> Option<ScriptSummary> {
@@ -136,7 +143,7 @@ impl Core {
             key: edge.key.clone(),
             status: edge.status.clone(),
             inventory: edge.inventory.clone(),
-            apps: edge.apps.clone(),
+            releases: edge.releases.values().cloned().collect(),
             desired: self.desired(id).map(|desired| desired.items).unwrap_or_default(),
             faults: self.faults(Some(id), Some(true)),
         })

@@ -1,10 +1,11 @@
 //! What a center has the broker retain: documents, the catalog, what each edge should be, and views for people.
 
 use flotilla_schemas::desired::Desired;
+use flotilla_schemas::release::ReleaseName;
 use flotilla_schemas::report::CenterStatus;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{CenterTopic, ToTopic};
-use flotilla_schemas::{AppId, EdgeId, ScriptId, Topic};
+use flotilla_schemas::{EdgeId, ScriptId, Topic};
 use serde::Serialize;
 
 use super::looks::open;
@@ -52,12 +53,12 @@ impl Core {
             }
         }
         self.retain_app_views();
-        let rows: Vec<(AppId, EdgeId)> = self
+        let rows: Vec<(ReleaseName, EdgeId)> = self
             .registry
             .all()
-            .flat_map(|(edge, known)| known.apps.keys().map(|app| (app.clone(), edge.clone())))
+            .flat_map(|(edge, known)| known.releases.keys().map(|release| (release.clone(), edge.clone())))
             .collect();
-        rows.iter().for_each(|(app, edge)| self.retain_distribution(app, edge));
+        rows.iter().for_each(|(release, edge)| self.retain_distribution(release, edge));
     }
 
     pub(super) fn retain_app_views(&mut self) {
@@ -67,9 +68,9 @@ impl Core {
     }
 
     /// A row of the distribution table.
-    pub(super) fn retain_distribution(&mut self, app: &AppId, edge: &EdgeId) {
-        if let Some(row) = self.distribution(app, edge) {
-            self.retain(Topic::Distribution(app.clone(), edge.clone()), &row, Cause::Here);
+    pub(super) fn retain_distribution(&mut self, release: &ReleaseName, edge: &EdgeId) {
+        if let Some(row) = self.distribution(release, edge) {
+            self.retain(Topic::Distribution(release.clone(), edge.clone()), &row, Cause::Here);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_schemas::AppId;
-use flotilla_schemas::report::{AppRow, Inventory, Status};
+use flotilla_schemas::release::ReleaseName;
+use flotilla_schemas::report::{Inventory, ReleaseRow, Status};
 use flotilla_schemas::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ pub struct Edge {
     /// What it said that it has.
     pub inventory: Option<Inventory>,
     /// Its own rows of its own distribution table.
-    pub apps: BTreeMap<AppId, AppRow>,
+    pub releases: BTreeMap<ReleaseName, ReleaseRow>,
     /// When it was last heard live, in milliseconds of the center's running time.
     pub(super) heard_ms: u64,
     /// When it was last asked what it holds, likewise.
@@ -49,12 +49,13 @@ pub struct Edge {
 impl Edge {
     /// What it has said that it has, in bytes; see [`EDGE_BYTES_MAX`].
     pub(super) fn bytes(&self) -> usize {
-        self.inventory.as_ref().map_or(0, inventory_bytes) + self.apps.values().map(row_bytes).sum::<usize>()
+        let rows: usize = self.releases.values().map(row_bytes).sum();
+        rows + self.inventory.as_ref().map_or(0, inventory_bytes)
     }
 }
 
 /// What a row takes.
-pub(super) fn row_bytes(row: &AppRow) -> usize {
+pub(super) fn row_bytes(row: &ReleaseRow) -> usize {
     let texts = [&row.installed, &row.latest, &row.waits, &row.replaced_by];
     ENTRY_BYTES + texts.map(String::len).iter().sum::<usize>()
 }

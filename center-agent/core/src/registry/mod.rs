@@ -8,7 +8,7 @@ mod edge;
 use std::collections::BTreeMap;
 
 use flotilla_schemas::EdgeId;
-use flotilla_schemas::report::{AppRow, Inventory, Status};
+use flotilla_schemas::report::{Inventory, ReleaseRow, Status};
 use flotilla_schemas::time::Now;
 
 use edge::{inventory_bytes, row_bytes};
@@ -68,9 +68,9 @@ impl Registry {
     pub fn load(&mut self, row: EdgeRow) {
         let EdgeRow { key, status, heard_ts } = row;
         let id = status.meta.edge.clone();
-        let (inventory, apps) = (None, BTreeMap::new());
+        let (inventory, releases) = (None, BTreeMap::new());
         let edge =
-            Edge { key, status, heard_ts, online: false, inventory, apps, heard_ms: 0, asked_ms: None };
+            Edge { key, status, heard_ts, online: false, inventory, releases, heard_ms: 0, asked_ms: None };
         self.edges.insert(id, edge);
     }
 
@@ -122,13 +122,13 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes an edge's row of an app.
-    pub fn app(&mut self, row: AppRow) -> Result<(), RegistryError> {
+    /// Takes an edge's row of a release.
+    pub fn release(&mut self, row: ReleaseRow) -> Result<(), RegistryError> {
         let id = &row.meta.edge;
         let edge = self.edges.get_mut(id).ok_or_else(|| RegistryError::Unknown(id.clone()))?;
-        let before = edge.apps.get(&row.app).map_or(0, row_bytes);
+        let before = edge.releases.get(&row.release).map_or(0, row_bytes);
         room(id, edge.bytes() - before + row_bytes(&row))?;
-        edge.apps.insert(row.app.clone(), row);
+        edge.releases.insert(row.release.clone(), row);
         Ok(())
     }
 
@@ -208,13 +208,14 @@ mod tests {
         let mut registry = Registry::default();
         let id: EdgeId = "e1".parse().unwrap();
         registry.status(status("e1", 1), true, at(0)).unwrap();
-        let taken = (0..1000).filter(|n| registry.app(row("e1", &format!("a{n}"), "1.0.0")).is_ok()).count();
+        let taken =
+            (0..1000).filter(|n| registry.release(row("e1", &format!("a{n}"), "1.0.0")).is_ok()).count();
         assert!((400..1000).contains(&taken), "{taken}");
         assert!(registry.get(&id).unwrap().bytes() <= EDGE_BYTES_MAX);
-        assert!(registry.app(row("e1", "a0", "1.0.1")).is_ok(), "what is there may change");
+        assert!(registry.release(row("e1", "a0", "1.0.1")).is_ok(), "what is there may change");
         let long = "x".repeat(EDGE_BYTES_MAX);
-        assert!(matches!(registry.app(row("e1", "a0", &long)), Err(RegistryError::TooMuch { .. })));
-        assert!(registry.app(row("e2", "a0", "1.0.0")).is_err(), "nobody knows it");
+        assert!(matches!(registry.release(row("e1", "a0", &long)), Err(RegistryError::TooMuch { .. })));
+        assert!(registry.release(row("e2", "a0", "1.0.0")).is_err(), "nobody knows it");
     }
 
     #[test]

@@ -196,7 +196,7 @@ fn nonsense_on_every_topic_changes_nothing_and_stops_nothing() {
         "status",
         "avail",
         "inventory",
-        "app/a",
+        "release/app/a",
         "journal/0/8b",
         "want",
         "reply/command",

@@ -3,6 +3,19 @@
 use super::*;
 
 #[test]
+fn a_row_is_published_of_what_the_catalog_lists_alone() {
+    let mut center = Center::operating();
+    center.edge_shows(&status("e1", 1));
+    center.edge_says("e1", "release/app/a", &row("e1", "a", "1.0.0"));
+    let retained = |center: &Center| center.retained::<serde_json::Value>("distribution/app/a/e1");
+    assert_eq!(retained(&center), None);
+    center.publish_all();
+    let row = retained(&center).unwrap();
+    let said = (row["kind"].as_str(), row["name"].as_str(), row["installed"].as_str());
+    assert_eq!(said, (Some("app"), Some("a"), Some("1.0.0")));
+}
+
+#[test]
 fn nothing_is_issued_before_the_broker_was_heard() {
     let mut center = Center::new();
     assert_eq!(center.ask(Request::PublishApp(app("a", "1.0.0", &[]))), Err(Refusal::Unswept));

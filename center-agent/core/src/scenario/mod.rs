@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::samples::{
-    app, batch, center_key, closed, edge_key, fault, fleet, publisher, restoration, script, status,
+    app, batch, center_key, closed, edge_key, fault, fleet, publisher, restoration, row, script, status,
 };
 use crate::{
     Answer, CommandError, Config, Core, EARLY_MAX, Effect, Held, Input, PAUSE_MS_MIN, PULSE_MS, PublishError,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use flotilla_schemas::desired::{Item, Slot};
-use flotilla_schemas::report::{AppRow, Inventory, Mode, Profile, Status};
+use flotilla_schemas::report::{Inventory, Mode, Profile, ReleaseRow, Status};
 use flotilla_schemas::sign::PublicKey;
-use flotilla_schemas::{AppId, EdgeId, SessionId};
+use flotilla_schemas::{EdgeId, SessionId};
 use serde::{Deserialize, Serialize};
 
 use super::fault::FaultView;
@@ -54,8 +54,8 @@ pub struct EdgeDetail {
     pub status: Status,
     /// What it said that it has.
     pub inventory: Option<Inventory>,
-    /// Its own rows of its own distribution table.
-    pub apps: BTreeMap<AppId, AppRow>,
+    /// Its own rows of its own distribution table, by kind and name.
+    pub releases: Vec<ReleaseRow>,
     /// What it should be.
     pub desired: BTreeMap<Slot, Item>,
     /// Its open faults, the oldest first.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::app::{Residence, Version};
-use flotilla_schemas::release::{Release, ScriptRelease};
-use flotilla_schemas::report::AppState;
+use flotilla_schemas::release::{Release, ReleaseName, ScriptRelease};
+use flotilla_schemas::report::ReleaseState;
 use flotilla_schemas::{AppId, Digest, EdgeId, EventsId, KeyId, MakerId, ScriptId, ServiceId};
 use serde::{Deserialize, Serialize};
 
@@ -45,26 +45,27 @@ pub struct AppDetail {
     pub edges: BTreeMap<EdgeId, Distribution>,
 }
 
-/// A row of the center's distribution table: one app on one edge. Retained on `distribution/<app>/<e>`.
+/// A row of the center's distribution table: one release on one edge. Retained on `distribution/<kind>/<name>/<e>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Version of this message's form: 1.
     pub v: u32,
-    /// The app.
-    pub app: AppId,
+    /// What it is a row of.
+    #[serde(flatten)]
+    pub release: ReleaseName,
     /// The edge.
     pub edge: EdgeId,
     /// The newest version that is published.
     pub latest: String,
-    /// Its component's size in bytes.
+    /// The size in bytes of an app's component, or of a script with its definition and its event lists.
     pub size_bytes: u64,
     /// The version that the edge has; empty when it has none.
     pub installed: String,
-    /// What the app is at there.
-    pub state: AppState,
+    /// What it is at there.
+    pub state: ReleaseState,
     /// Why it waits; empty when it does not.
     pub waits: String,
-    /// The app that runs in its place there; empty when none does.
+    /// The app that runs in an app's place there; empty when none does.
     pub replaced_by: String,
     /// Since when it is in this state, in Unix milliseconds of the edge's clock.
     pub since: i64,
@@ -95,4 +96,6 @@ pub struct ScriptDetail {
     pub document: ScriptRelease,
     /// The services that run it.
     pub services: Vec<ServiceId>,
+    /// Where it is, by edge.
+    pub edges: BTreeMap<EdgeId, Distribution>,
 }
