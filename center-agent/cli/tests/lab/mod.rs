@@ -17,6 +17,8 @@ pub struct Lab {
     equipment: PathBuf,
     /// What else the edge is started with.
     pub options: &'static str,
+    /// Who is let in by the broker; all, without.
+    access: Option<PathBuf>,
     broker: u16,
     api: u16,
     parts: BTreeMap<&'static str, Child>,
@@ -35,11 +37,31 @@ pub fn samples() -> PathBuf {
 impl Lab {
     /// A fleet whose edge e1 has this equipment.
     pub fn new(equipment: PathBuf) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (broker, api, parts) = (free_port(), free_port(), BTreeMap::new());
-        let lab = Self { folder, equipment, options: "", broker, api, parts };
-        lab.run("fleet init fleet");
+        Self::of("fleet", equipment, free_port())
+    }
+
+    /// Another fleet, with this name, at the broker of this one.
+    pub fn beside(&self, name: &str) -> Self {
+        Self::of(name, self.equipment.clone(), self.broker)
+    }
+
+    fn of(name: &str, equipment: PathBuf, broker: u16) -> Self {
+        let (folder, api, parts) = (tempfile::tempdir().unwrap(), free_port(), BTreeMap::new());
+        let lab = Self { folder, equipment, options: "", access: None, broker, api, parts };
+        lab.run(&format!("fleet init fleet --name {name}"));
         lab
+    }
+
+    /// Has the broker that is started with this access file let this fleet's center and edge in.
+    pub fn let_in(&mut self, name: &str, access: &Path) {
+        for (part, user) in [("center", "center c1"), ("edge", "edge e1")] {
+            let added =
+                self.run(&format!("access add {user} --fleet {name} --json --access {}", access.display()));
+            let added: Value = serde_json::from_str(&added).unwrap();
+            let token = added["token"].as_str().unwrap();
+            std::fs::write(self.folder.path().join(format!("{part}.token")), token).unwrap();
+        }
+        self.access = Some(access.to_owned());
     }
 
     fn command(&self, args: &str) -> Command {
@@ -65,8 +87,8 @@ impl Lab {
     /// Starts the broker, the center or the edge.
     pub fn start(&mut self, part: &'static str) {
         let (broker, api) = (self.broker, self.api);
-        let args = match part {
-            "broker" => format!("broker --open --tcp 127.0.0.1:{broker} --data b"),
+        let mut args = match part {
+            "broker" => format!("broker --tcp 127.0.0.1:{broker} --data b"),
             "center" => format!(
                 "center --id c1 --fleet fleet/fleet.json --key fleet/center-c1.key \
                  --broker mqtt://127.0.0.1:{broker} --data c1 --api 127.0.0.1:{api}"
@@ -77,6 +99,12 @@ impl Lab {
                 self.equipment.display(),
                 self.options
             ),
+        };
+        args += &match (&self.access, part) {
+            (None, "broker") => " --open".to_owned(),
+            (Some(access), "broker") => format!(" --access {}", access.display()),
+            (None, _) => String::new(),
+            (Some(_), part) => format!(" --broker-token-file {part}.token"),
         };
         let log = File::create(self.folder.path().join(format!("{part}.log"))).unwrap();
         let child = self.command(&args).stdin(Stdio::null()).stderr(log).spawn().unwrap();
