@@ -32,7 +32,7 @@ pub const LANES: u8 = 3;
 /// for text in [
 ///     "edge/e1/journal/0/8b", "edge/e1/fault/aircon/app.trap.unreachable", "to/e1/desired",
 ///     "catalog/targets", "blob/7f", "center/c1/avail", "peer/c1",
-///     "intent/service/cooling", "maker/acme/advisory", "local/e1/service",
+///     "intent/service/cooling", "maker/acme/offer", "local/e1/service",
 ///     "distribution/app/aircon/e1", "edge/e1/release/script/cooling",
 /// ] {
 ///     assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
@@ -130,8 +130,8 @@ pub enum CenterTopic {
 /// The rest of a topic below `maker/<m>/`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MakerTopic {
-    /// A maker's word on a threat; written by the maker.
-    Advisory,
+    /// What the maker offers to the catalog, such as a word on a threat; written by the maker.
+    Offer,
     /// A question to the maker; written by centers.
     Ask,
 }
@@ -174,7 +174,7 @@ impl Topic {
         match self {
             Topic::Edge(edge, _) => Writer::Edge(edge.clone()),
             Topic::Center(center, _) | Topic::Peer(center) => Writer::Center(center.clone()),
-            Topic::Maker(maker, MakerTopic::Advisory) => Writer::Maker(maker.clone()),
+            Topic::Maker(maker, MakerTopic::Offer) => Writer::Maker(maker.clone()),
             Topic::Local(edge, _) => Writer::Local(edge.clone()),
             _ => Writer::Centers,
         }
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(writer("to/e1/ack"), Writer::Centers);
         assert_eq!(writer("blob/00"), Writer::Centers);
         assert_eq!(writer("maker/m/ask"), Writer::Centers);
-        assert_eq!(writer("maker/m/advisory"), Writer::Maker(MakerId::new("m").unwrap()));
+        assert_eq!(writer("maker/m/offer"), Writer::Maker(MakerId::new("m").unwrap()));
         assert_eq!(writer("center/c1/status"), Writer::Center(CenterId::new("c1").unwrap()));
     }
 

@@ -36,8 +36,7 @@ const TOKEN: &str = "token_sha256";
 const PASSWORD: &str = "password_argon2";
 const CERTIFICATE: &str = "certificate";
 
-const HEADING: &str =
-    "# Who may use this fleet's broker. Written by `flotilla access`; comments are not kept.\n\n";
+const HEADING: &str = "# Who may use this broker. Written by `flotilla access`; comments are not kept.\n\n";
 
 /// Why an access file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@
 //! | center | what centers write, its own `center/<id>/` and `peer/<id>` | everything |
 //! | operator | nothing: what people decide goes to a center | everything but chunks |
 //! | dashboard | nothing | reports: what is flat and made for people, and `$SYS` |
-//! | maker | `maker/<id>/advisory` | below its own `maker/<id>/` |
+//! | maker | `maker/<id>/offer` | below its own `maker/<id>/` |
 //!
 //! Everyone is of one fleet, and another fleet's topics do not exist for it. Whatever is written is a topic of the
 //! protocol; nobody writes outside of it. The filter of an edge or a maker must lie in what it may read. A person's

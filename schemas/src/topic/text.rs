@@ -70,7 +70,7 @@ impl fmt::Display for CenterTopic {
 impl fmt::Display for MakerTopic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            MakerTopic::Advisory => "advisory",
+            MakerTopic::Offer => "offer",
             MakerTopic::Ask => "ask",
         })
     }
@@ -106,7 +106,7 @@ impl FromStr for Topic {
             ["center", center, "avail"] => Topic::Center(center.parse()?, CenterTopic::Avail),
             ["center", center, "status"] => Topic::Center(center.parse()?, CenterTopic::Status),
             ["peer", center] => Topic::Peer(center.parse()?),
-            ["maker", maker, "advisory"] => Topic::Maker(maker.parse()?, MakerTopic::Advisory),
+            ["maker", maker, "offer"] => Topic::Maker(maker.parse()?, MakerTopic::Offer),
             ["maker", maker, "ask"] => Topic::Maker(maker.parse()?, MakerTopic::Ask),
             ["local", edge, rest] => Topic::Local(edge.parse()?, name(rest)?),
             _ => return Err(unknown()),

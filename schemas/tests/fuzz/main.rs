@@ -147,7 +147,7 @@ const TOPICS: [&str; 30] = [
     "center/c1/avail",
     "center/c1/status",
     "peer/c1",
-    "maker/m/advisory",
+    "maker/m/offer",
     "local/e1/service",
 ];
 
