@@ -72,7 +72,7 @@ fn a_key_more_is_passed_over_in_what_reports() {
     assert!(read::<Inventory>(&inventory).profile.disk);
     let center = json!({
         "v": 1, "center": "c1", "session": "s", "seq": 1, "ts": 1, "edges": 1, "edges_online": 1, "next": 1,
-        "faults_open": 0, "list_ver": 0, "catalog": 0, "records": 0, "agent": "2"
+        "faults_open": 0, "list_ver": 0, "catalog": 0, "records": 0, "repeated": 0, "agent": "2"
     });
     assert!(read::<CenterStatus>(&center).edges == 1);
 }
