@@ -36,6 +36,9 @@ pub struct Desired {
     pub edge_epoch: EpochId,
     /// The least catalog version that has everything named here.
     pub min_catalog: u64,
+    /// Whether the edge has left the fleet, in whatever state it is: nothing else here means anything then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
     /// Slot name to what is desired there. One whose key cannot be read is passed over.
     #[serde(deserialize_with = "readable")]
     pub items: BTreeMap<Slot, Item>,

@@ -32,7 +32,7 @@ pub const LANES: u8 = 3;
 /// for text in [
 ///     "edge/e1/journal/0/8b", "edge/e1/fault/aircon/app.trap.unreachable", "to/e1/desired",
 ///     "catalog/targets", "blob/7f", "center/c1/avail", "peer/c1",
-///     "intent/service/cooling", "maker/acme/offer", "local/e1/service",
+///     "intent/app/aircon", "intent/service/cooling/8b", "maker/acme/offer", "local/e1/service",
 ///     "distribution/app/aircon/e1", "edge/e1/release/script/cooling",
 /// ] {
 ///     assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
@@ -61,6 +61,8 @@ pub enum Topic {
     Distribution(ReleaseName, EdgeId),
     /// `intent/<kind>/<id>`: what people decided.
     Intent(String, String),
+    /// `intent/<kind>/<id>/<bb>`: the part of it that concerns the edges of one bucket ([`EdgeId::bucket`]).
+    IntentPart(String, String, u8),
     /// `gate/<rollout>`: how far a rollout is open.
     Gate(RolloutId),
     /// `blob/<2 hex>`: chunks whose SHA-256 begins with this byte, once for everyone.
@@ -195,7 +197,12 @@ impl Topic {
                     | EdgeTopic::Reply(_)
             ),
             Topic::Center(_, rest) => *rest == CenterTopic::Status,
-            Topic::To(..) | Topic::Catalog(_) | Topic::Intent(..) | Topic::Gate(_) | Topic::Peer(_) => true,
+            Topic::To(..)
+            | Topic::Catalog(_)
+            | Topic::Intent(..)
+            | Topic::IntentPart(..)
+            | Topic::Gate(_)
+            | Topic::Peer(_) => true,
             Topic::Maker(..) => true,
             Topic::App(_) | Topic::Script(_) | Topic::Rollout(_) | Topic::Advisory(_) => false,
             Topic::Distribution(..) | Topic::Blob(_) | Topic::Local(..) => false,

@@ -3,7 +3,7 @@
 //! | role | writes | reads |
 //! |---|---|---|
 //! | edge | below its own `edge/<id>/` | `to/<id>/`, `catalog/`, `blob/`, `gate/` and its own subtree |
-//! | center | what centers write, its own `center/<id>/` and `peer/<id>` | everything |
+//! | center | what centers write, its own `center/<id>/` and `peer/<id>`; what edges write it may empty | everything |
 //! | operator | nothing: what people decide goes to a center | everything but chunks |
 //! | dashboard | nothing | reports: what is flat and made for people, and `$SYS` |
 //! | maker | `maker/<id>/offer` | below its own `maker/<id>/` |
@@ -159,6 +159,13 @@ impl Subject {
         }
     }
 
+    /// Whether it may empty what is retained there: a center, what an edge of its fleet has left.
+    pub(crate) fn may_empty(&self, topic: &str) -> bool {
+        let Ok((tree, topic)) = Tree::locate(topic) else { return false };
+        let own = self.reader.role == Role::Center && self.reader.fleet.as_ref() == Some(tree.fleet());
+        own && matches!(topic.writer(), Writer::Edge(_))
+    }
+
     pub(crate) fn may_subscribe(&self, filter: &str) -> bool {
         // A wildcard is every fleet: it is left to the deliveries.
         if !self.reader.sees(Tree::fleet_in(filter).filter(|fleet| *fleet != "+")) {
@@ -272,5 +279,17 @@ mod tests {
         let anna = Subject::named(Role::Operator, "anna@north").unwrap();
         assert!(["#", "+/v1/#", "north/v1/#", "x/y"].iter().all(|filter| anna.may_subscribe(filter)));
         assert!(anna.reader.may_receive("north/v1/to/e1/desired") && anna.reader.may_receive("$SYS/x"));
+    }
+
+    #[test]
+    fn a_center_may_empty_what_an_edge_of_its_fleet_has_left_and_write_nothing_there() {
+        let center = Subject::named(Role::Center, "c1@north").unwrap();
+        let left = "north/v1/edge/e1/status";
+        assert!(center.may_empty(left) && !center.may_publish(left));
+        assert!(
+            !center.may_empty("fleet/v1/edge/e1/status") && !center.may_empty("north/v1/center/c2/avail")
+        );
+        let edge = Subject::named(Role::Edge, "e2@north").unwrap();
+        assert!(!edge.may_empty(left));
     }
 }

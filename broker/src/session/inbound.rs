@@ -127,7 +127,8 @@ impl Session {
 
     fn pass_on(&self, publish: &IncomingPublish) -> Result<Option<Ticket>, Refused> {
         let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
-        if !self.admission.user.subject.may_publish(topic) {
+        let (subject, empties) = (&self.admission.user.subject, publish.retain && publish.payload.is_empty());
+        if !(subject.may_publish(topic) || empties && subject.may_empty(topic)) {
             return Err(Refused::NotAuthorized(topic.to_owned()));
         }
         let draft = Draft {

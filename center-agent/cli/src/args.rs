@@ -69,7 +69,7 @@ enum Command {
     Events(Events),
     /// Show the edges
     Edges(Edges),
-    /// Run an edge, show one, or have one start an app anew
+    /// Run an edge, show one, speak to one, replace or retire one
     Edge(Edge),
     /// Read a dead edge's journal from its folder
     Journal(Journal),
@@ -91,6 +91,10 @@ enum EdgeCommand {
     Show(edges::Show),
     /// Start an app anew, with fresh memory
     RestartApp(edges::RestartApp),
+    /// Let a new gateway take over the id of an old one
+    Replace(edges::Replace),
+    /// Take an edge out of the fleet
+    Retire(edges::Retire),
 }
 
 impl Flotilla {
@@ -112,6 +116,8 @@ impl Flotilla {
             Command::Edge(edge) => match edge.command {
                 Some(EdgeCommand::Show(show)) => edges::show(&show)?,
                 Some(EdgeCommand::RestartApp(restart)) => edges::restart_app(&restart)?,
+                Some(EdgeCommand::Replace(replace)) => edges::replace(&replace)?,
+                Some(EdgeCommand::Retire(retire)) => edges::retire(&retire)?,
                 // clap has refused an edge without arguments.
                 None => agent::run(
                     "edge",
@@ -202,6 +208,8 @@ mod tests {
             "edges --watch",
             "edge show e1",
             "edge restart-app e1 aircon",
+            "edge replace e1 --json",
+            "edge retire e1",
             "journal dir",
         ];
         for command in commands {

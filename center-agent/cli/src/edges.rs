@@ -1,8 +1,8 @@
-//! `flotilla edges` and `flotilla edge show | restart-app`: the gateways, one, and a word to one.
+//! `flotilla edges` and `flotilla edge show | restart-app | replace | retire`: the gateways, one, and a word to one.
 
 use std::time::{Duration, SystemTime};
 
-use center_agent::api::types::{EdgeDetail, EdgeSummary};
+use center_agent::api::types::{EdgeDetail, EdgeDocument, EdgeSummary};
 use clap::Args;
 use flotilla_schemas::command::{Order, Reply};
 use flotilla_schemas::report::Mode;
@@ -55,6 +55,36 @@ pub struct RestartApp {
     /// The app; it also leaves quarantine, and takes its place back from its alternate
     pub app: AppId,
     /// Print the edge's reply as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub api: Api,
+}
+
+/// An edge whose gateway is another from now on.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  flotilla edge replace e1    # then start the new gateway's agent with --id e1"
+)]
+pub struct Replace {
+    /// The edge; the next gateway that shows itself by this id takes over its services
+    pub id: EdgeId,
+    /// Print what was decided as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub api: Api,
+}
+
+/// An edge that leaves the fleet.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  flotilla edge retire e1    # `flotilla edge replace e1` takes the id into use again"
+)]
+pub struct Retire {
+    /// The edge; its gateway is heard no more, and what it has left at the broker is emptied
+    pub id: EdgeId,
+    /// Print what was decided as JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -231,6 +261,31 @@ pub fn restart_app(restart: &RestartApp) -> Result<(), EdgesError> {
         return Ok(());
     }
     Ok(output::line(format!("{}: {}", restart.id, output::plain(&reply.message)))?)
+}
+
+/// Lets a new gateway take over the id.
+pub fn replace(replace: &Replace) -> Result<(), EdgesError> {
+    let document = decide(&replace.api, &replace.id, "replace")?;
+    if replace.json {
+        return Ok(output::json(&document)?);
+    }
+    Ok(output::line(format!(
+        "{} is taken over by the next gateway that shows itself by this id",
+        replace.id
+    ))?)
+}
+
+/// Takes an edge out of the fleet.
+pub fn retire(retire: &Retire) -> Result<(), EdgesError> {
+    let document = decide(&retire.api, &retire.id, "retire")?;
+    if retire.json {
+        return Ok(output::json(&document)?);
+    }
+    Ok(output::line(format!("{} has left the fleet", retire.id))?)
+}
+
+fn decide(api: &Api, edge: &EdgeId, what: &str) -> Result<EdgeDocument, EdgesError> {
+    Ok(api.client()?.post(&format!("edges/{edge}/{what}"), &())?)
 }
 
 #[cfg(test)]

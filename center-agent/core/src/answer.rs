@@ -3,13 +3,14 @@
 //! Each is answered exactly once, by the id that the driver gave it: at once, or, for a command to an edge, when the
 //! edge replied or time ran out.
 
-use flotilla_schemas::Digest;
 use flotilla_schemas::command::Reply;
 use flotilla_schemas::countermeasure::{Countermeasures, ListError};
+use flotilla_schemas::{Digest, EdgeId};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::publication::PublishError;
 use crate::command::CommandError;
+use crate::document::EdgeDocument;
 use crate::service::ServiceError;
 use crate::view::ServiceView;
 
@@ -31,6 +32,8 @@ pub enum Answer {
     Published(Published),
     /// A service is as it was asked for.
     Service(ServiceView),
+    /// An edge's standing.
+    Edge(EdgeDocument),
     /// The list holds, with the version that it was given.
     Countermeasures(Countermeasures),
     /// The edge's reply to a command.
@@ -52,6 +55,14 @@ pub enum Refusal {
     /// A list of countermeasures.
     #[error("take the list of countermeasures: it has {} errors", .0.len())]
     Countermeasures(Vec<ListError>),
+    /// An edge that never showed itself.
+    #[error("decide about {edge}: there is no such edge")]
+    Edge {
+        /// The name.
+        edge: EdgeId,
+        /// Those that are known.
+        known: Vec<EdgeId>,
+    },
     /// A command to an edge.
     #[error(transparent)]
     Command(#[from] CommandError),

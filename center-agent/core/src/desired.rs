@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use flotilla_schemas::desired::{self, Desired, Item, Service, Slot, Wanted};
 use flotilla_schemas::{AppId, Digest, EdgeId, Json};
 
-use crate::document::{On, Run, ServiceDocument, Ver, Work};
+use crate::document::{On, Run, Ver, Work};
 use crate::present::Present;
 
 /// What the documents say of an edge.
@@ -24,8 +24,8 @@ pub fn join(present: Present<'_>, edge: &EdgeId) -> BTreeMap<Slot, Item> {
         Some((Slot::Policy, Item::new(ver.key(), &value).ok()?))
     });
     let services = present.documents.services().filter_map(|service| {
-        let item = item(present, service, service.on.get(edge)?)?;
-        Some((Slot::Service(service.service.clone()), item))
+        let item = item(present, present.documents.on(service, edge)?)?;
+        Some((Slot::Service(service.clone()), item))
     });
     policy.into_iter().chain(services).collect()
 }
@@ -40,11 +40,11 @@ pub fn join_heard(items: &mut BTreeMap<Slot, Item>, heard: &Desired, era: u32) {
 }
 
 /// A service on one edge; none while something that it needs is unknown here, so that the edge keeps what it has.
-fn item(present: Present<'_>, service: &ServiceDocument, on: &On) -> Option<Item> {
+fn item(present: Present<'_>, on: &On) -> Option<Item> {
     let Some(run) = &on.run else {
         return Item::new(on.ver.key(), &Wanted::Gone).ok();
     };
-    let (work, named, work_ver) = work(present, &service.work, run)?;
+    let (work, named, work_ver) = work(present, &on.work, run)?;
     let (apps, newest_app) = apps(present, named)?;
     let newest = [Some(&on.ver), work_ver, newest_app].into_iter().flatten().max()?;
     let value = Wanted::Service(Service { work, apps, trigger: run.trigger, started: on.ver.n });
@@ -100,8 +100,8 @@ mod tests {
         world.script("cooling", "1.0.0", &[("large", &["a"])]);
         let edges = vec!["e1".parse().unwrap()];
         let start = ServiceStart { script: None, app: None, edges, events: None, trigger: None };
-        let document = world.present().start("cooling".parse().unwrap(), &start).unwrap();
-        world.decide(Body::Service(document));
+        let parts = world.present().start("cooling".parse().unwrap(), &start).unwrap();
+        world.serve(parts);
         world
     }
 
@@ -149,8 +149,8 @@ mod tests {
         let mut world = started();
         assert_eq!(service(&world, "e2"), None);
         let stop = ServiceStop { edges: vec!["e1".parse().unwrap()] };
-        let document = world.present().stop("cooling".parse().unwrap(), &stop).unwrap();
-        world.decide(Body::Service(document));
+        let parts = world.present().stop("cooling".parse().unwrap(), &stop).unwrap();
+        world.serve(parts);
         assert_eq!(service(&world, "e1"), Some((6, Wanted::Gone)));
     }
 
@@ -174,6 +174,7 @@ mod tests {
             edge: edge.clone(),
             edge_epoch: "x".parse().unwrap(),
             min_catalog: 0,
+            retired: false,
             items: BTreeMap::from([(
                 slot.clone(),
                 Item::new(flotilla_schemas::desired::Key { n, ..ours.key().clone() }, &Wanted::Gone).unwrap(),

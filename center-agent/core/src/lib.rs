@@ -48,7 +48,9 @@ pub use catalog::publication::PublishError;
 pub use command::{CommandError, REPLY_MS_MAX};
 pub use core::{Config, Core, EARLY_MAX, OFFLINE, ONLINE, PULSE_MS, STATUS_MS};
 pub use desk::{Decided, FaultRow};
-pub use document::{AppDocument, Body, Document, On, Run, ScriptDocument, ServiceDocument, Ver, Work};
+pub use document::{
+    AppDocument, Body, Document, EdgeDocument, On, Run, ScriptDocument, ServiceDocument, Standing, Ver, Work,
+};
 pub use interval::{INTERVALS_MAX, Intervals};
 pub use registry::EdgeRow;
 pub use request::{Request, RequestId};
@@ -62,6 +64,6 @@ use flotilla_schemas::topic::filters_edges;
 /// What a center subscribes to: what centers had the broker retain, and all that edges write. What was decided comes
 /// first, so that a fleet's many messages do not keep a center from hearing it before it begins.
 pub fn filters() -> Vec<String> {
-    let centers = ["intent/+/+", "catalog/targets", "to/+/desired"];
+    let centers = ["intent/#", "catalog/targets", "to/+/desired"];
     centers.map(str::to_owned).into_iter().chain(filters_edges()).collect()
 }

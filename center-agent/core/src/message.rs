@@ -107,7 +107,7 @@ impl Message<'_> {
         }
         match self.topic {
             Topic::Edge(edge, rest) => self.of_edge(edge, rest, fleet, registry),
-            Topic::Intent(..) => self.document(fleet),
+            Topic::Intent(..) | Topic::IntentPart(..) => self.document(fleet),
             Topic::To(edge, flotilla_schemas::topic::ToTopic::Desired) => {
                 let desired: Desired = self.of_center(fleet)?;
                 same("edge", &desired.edge, edge)?;
@@ -192,7 +192,17 @@ impl Message<'_> {
         match &document.body {
             Body::App(app) => _ = publishers.open(&app.release)?,
             Body::Script(script) => _ = publishers.open(&script.release)?,
-            Body::Service(_) | Body::Countermeasures(_) => {}
+            Body::Service(part) => {
+                if let Some(edge) = part.on.keys().find(|edge| edge.bucket() != part.bucket) {
+                    return Err(Disbelief::Rule(format!("{edge} is not of its bucket")));
+                }
+                at_most(
+                    "entries past its version",
+                    part.on.values().filter(|on| on.ver > document.ver).count(),
+                    0,
+                )?;
+            }
+            Body::Countermeasures(_) | Body::Edge(_) => {}
         }
         Ok(Said::Document(Box::new(document)))
     }

@@ -30,6 +30,10 @@ pub enum Request {
     Stop(ServiceId, ServiceStop),
     /// Replace the list of countermeasures.
     SetCountermeasures(Countermeasures),
+    /// Let the next other key that an edge's id shows take its place.
+    Replace(EdgeId),
+    /// Take an edge out of the fleet.
+    Retire(EdgeId),
     /// Have an edge do something once.
     Command(EdgeId, Order),
 }

@@ -16,7 +16,7 @@ use flotilla_schemas::{AppId, Artifact, Digest, EventsId, Json, Signed};
 
 use crate::catalog::Listing;
 use crate::catalog::publication::{Publication, judge_app, judge_script};
-use crate::document::{Body, Documents};
+use crate::document::{Body, Documents, On, ServiceDocument};
 use crate::present::Present;
 use crate::registry::Registry;
 
@@ -272,6 +272,20 @@ impl World {
             Publication::New(_, body) => self.decide(*body),
             Publication::Known(digest) => panic!("{digest} is known"),
         }
+    }
+
+    /// What was decided of a service, as one decision.
+    pub fn serve(&mut self, parts: Vec<ServiceDocument>) -> &mut Self {
+        let ver = self.documents.next();
+        for part in parts {
+            self.documents.decide_as(ver.clone(), Body::Service(part), 0);
+        }
+        self
+    }
+
+    /// A service on an edge.
+    pub fn on(&self, service: &str, edge: &str) -> On {
+        self.documents.on(&service.parse().unwrap(), &edge.parse().unwrap()).unwrap().clone()
     }
 
     pub fn decide(&mut self, body: Body) -> &mut Self {

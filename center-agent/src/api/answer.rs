@@ -71,6 +71,7 @@ impl From<Refusal> for Problem {
             Refusal::Service(ServiceError::Refused { errors, .. }) => {
                 (S::UNPROCESSABLE_ENTITY, lines(errors))
             }
+            Refusal::Edge { known, .. } => (S::NOT_FOUND, known_lines(known)),
             Refusal::Command(error) => match error {
                 CommandError::Unknown { known, .. } => (S::NOT_FOUND, known_lines(known)),
                 CommandError::Offline(_) => (S::CONFLICT, Vec::new()),

@@ -1,4 +1,4 @@
-//! What an operator decides: services, countermeasures, commands.
+//! What an operator decides: services, countermeasures, edges, commands.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use flotilla_schemas::countermeasure::Countermeasures;
 
 use super::answer::{Body, Problem, name};
 use super::state::Api;
-use super::types::{ServiceStart, ServiceStop, ServiceView};
+use super::types::{EdgeDocument, ServiceStart, ServiceStop, ServiceView};
 
 /// Has the core decide, and takes the kind of answer that fits the request.
 pub(super) async fn decide<T>(
@@ -54,6 +54,27 @@ pub(super) async fn countermeasures(
         _ => None,
     };
     decide(&api, Request::SetCountermeasures(list), fitting).await
+}
+
+fn edge(answer: Answer) -> Option<EdgeDocument> {
+    match answer {
+        Answer::Edge(document) => Some(document),
+        _ => None,
+    }
+}
+
+pub(super) async fn replace(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+) -> Result<Json<EdgeDocument>, Problem> {
+    decide(&api, Request::Replace(name(&text)?), edge).await
+}
+
+pub(super) async fn retire(
+    State(api): State<Api>,
+    Path(text): Path<String>,
+) -> Result<Json<EdgeDocument>, Problem> {
+    decide(&api, Request::Retire(name(&text)?), edge).await
 }
 
 pub(super) async fn command(

@@ -57,6 +57,8 @@ pub(crate) fn router(
         .route("/v1/edges", get(looks::edges))
         .route("/v1/edges/{id}", get(looks::edge))
         .route("/v1/edges/{id}/commands", post(decisions::command))
+        .route("/v1/edges/{id}/replace", post(decisions::replace))
+        .route("/v1/edges/{id}/retire", post(decisions::retire))
         .route("/v1/faults", get(looks::faults))
         .route("/v1/records", get(looks::records))
         .route("/v1/status", get(looks::status))

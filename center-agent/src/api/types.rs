@@ -14,6 +14,7 @@
 //! | `PUT`, `GET /v1/countermeasures` | `Countermeasures` | `Countermeasures` |
 //! | `GET /v1/edges`, `/v1/edges/ID` | | `[`[`EdgeSummary`]`]`, [`EdgeDetail`] |
 //! | `POST /v1/edges/ID/commands` | `Order` | `Reply` |
+//! | `POST /v1/edges/ID/replace`, `…/retire` | | [`EdgeDocument`] |
 //! | `GET /v1/faults?edge=&open=` | [`FaultsQuery`] | `[`[`FaultView`]`]` |
 //! | `GET /v1/records?edge=&lane=&after=&limit=&wait_ms=` | [`RecordsQuery`] | [`RecordsPage`] |
 //! | `GET /v1/status` | | [`StatusView`] |
@@ -26,7 +27,7 @@ pub use center_core::view::{
     AppDetail, AppSummary, Distribution, EdgeDetail, EdgeSummary, FaultView, Running, ScriptDetail,
     ScriptSummary, ServiceView, StatusView,
 };
-pub use center_core::{Published, ServiceStart, ServiceStop, Work};
+pub use center_core::{EdgeDocument, Published, ServiceStart, ServiceStop, Standing, Work};
 
 use flotilla_schemas::journal::Lane;
 use flotilla_schemas::{Digest, EdgeId, EpochId, Json};

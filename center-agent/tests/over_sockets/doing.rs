@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use center_agent::api::types::{EdgeDetail, FaultView, RecordsPage, ScriptRow, ServiceStart, ServiceView};
+use center_agent::api::types::{
+    EdgeDetail, EdgeDocument, FaultView, RecordsPage, ScriptRow, ServiceStart, ServiceView, Standing,
+};
 use flotilla_link::Delivery;
 use flotilla_sandbox::prove::Settings;
 use flotilla_schemas::command::{Command, Order, Reply};
@@ -156,6 +158,24 @@ async fn a_command_waits_for_the_edges_reply() {
         Reply { v: 1, edge: edge.id.clone(), id: command.id, done: true, message: "restarted".into() };
     edge.says(EdgeTopic::Reply("command".into()), &reply, Delivery::Message);
     assert_eq!(tokio::task::block_in_place(|| waiting.join().unwrap()), Ok(reply));
+    edge.leave().await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_edge_is_told_and_known_no_more_until_another_gateway_takes_over() {
+    let lab = Lab::open().await;
+    let api = lab.api();
+    let mut edge = Edge::join(&lab, "e1").await;
+    until(|| api.get::<EdgeDetail>("edges/e1").is_ok()).await;
+    let document: EdgeDocument = api.post("edges/e1/retire", &()).unwrap();
+    assert_eq!(document.standing, Standing::Retired);
+    let desired: Desired = edge.hears_json(&to(&edge, ToTopic::Desired)).await;
+    assert!(desired.retired);
+    assert!(api.get::<EdgeDetail>("edges/e1").is_err());
+    let document: EdgeDocument = api.post("edges/e1/replace", &()).unwrap();
+    assert_eq!(document.standing, Standing::Replaced);
+    assert!(api.post::<EdgeDocument>("edges/e9/retire", &()).is_err());
     edge.leave().await;
     lab.close().await;
 }

@@ -19,6 +19,7 @@ impl fmt::Display for Topic {
             Topic::Advisory(id) => write!(f, "advisory/{id}"),
             Topic::Distribution(name, edge) => write!(f, "distribution/{name}/{edge}"),
             Topic::Intent(kind, id) => write!(f, "intent/{kind}/{id}"),
+            Topic::IntentPart(kind, id, bucket) => write!(f, "intent/{kind}/{id}/{bucket:02x}"),
             Topic::Gate(rollout) => write!(f, "gate/{rollout}"),
             Topic::Blob(first) => write!(f, "blob/{first:02x}"),
             Topic::Center(center, rest) => write!(f, "center/{center}/{rest}"),
@@ -101,6 +102,9 @@ impl FromStr for Topic {
                 Topic::Distribution(ReleaseName::parse(kind, name)?.ok_or_else(unknown)?, edge.parse()?)
             }
             ["intent", kind, id] => Topic::Intent(name(kind)?, name(id)?),
+            ["intent", kind, id, bucket] => {
+                Topic::IntentPart(name(kind)?, name(id)?, hex_byte(bucket).ok_or_else(unknown)?)
+            }
             ["gate", id] => Topic::Gate(id.parse()?),
             ["blob", first] => Topic::Blob(hex_byte(first).ok_or_else(unknown)?),
             ["center", center, "avail"] => Topic::Center(center.parse()?, CenterTopic::Avail),

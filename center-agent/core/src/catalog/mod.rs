@@ -55,7 +55,7 @@ impl Listing {
             match &document.body {
                 Body::App(app) => listing.add_app(&document.ver, app),
                 Body::Script(script) => listing.add_script(&document.ver, script),
-                Body::Service(_) | Body::Countermeasures(_) => {}
+                Body::Service(_) | Body::Countermeasures(_) | Body::Edge(_) => {}
             }
         }
         listing

@@ -13,7 +13,7 @@ use flotilla_schemas::sign::{Document as Signable, SignError};
 use flotilla_schemas::{AppId, Digest, EdgeId, EventsId, FleetId, MakerId, ScriptId, ServiceId, Signed};
 
 use super::Listing;
-use crate::document::{AppDocument, Body, Documents, On, ScriptDocument, Work};
+use crate::document::{AppDocument, Body, Documents, ScriptDocument, Work};
 
 /// Why a release was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,10 +148,10 @@ fn uses<'a>(
     script: &'a ScriptId,
 ) -> impl Iterator<Item = (&'a ServiceId, &'a EdgeId, &'a EventsId)> {
     let runs = Work::Script(script.clone());
-    documents.services().filter(move |service| service.work == runs).flat_map(|service| {
-        let running =
-            |(edge, on): (&'a _, &'a On)| Some((&service.service, edge, on.run.as_ref()?.events.as_ref()?));
-        service.on.iter().filter_map(running)
+    documents.services().flat_map(move |service| {
+        let runs = runs.clone();
+        let entries = documents.entries(service).filter(move |(_, on)| on.work == runs);
+        entries.filter_map(move |(edge, on)| Some((service, edge, on.run.as_ref()?.events.as_ref()?)))
     })
 }
 
@@ -182,7 +182,7 @@ pub fn judge_size(fleet: &FleetId, documents: &Documents, body: &Body) -> Result
     let name = match body {
         Body::App(app) => app.app.to_string(),
         Body::Script(script) => script.script.to_string(),
-        Body::Service(_) | Body::Countermeasures(_) => return Ok(()),
+        Body::Service(_) | Body::Countermeasures(_) | Body::Edge(_) => return Ok(()),
     };
     if bytes > CATALOG_BYTES_MAX { Err(PublishError::Full { name, bytes }) } else { Ok(()) }
 }

@@ -10,12 +10,12 @@ use super::Core;
 use crate::answer::{Answer, Published, Refusal};
 use crate::catalog::publication::{Publication, PublishError, judge_app, judge_script, judge_size};
 use crate::command::CommandError;
-use crate::document::{Body, Document, DocumentId, ServiceDocument};
+use crate::document::{Body, Document, DocumentId, ServiceDocument, Standing};
 use crate::request::{Request, RequestId};
 use crate::retained::Cause;
 use crate::row::{Row, Write};
+use crate::service::ServiceError;
 use crate::step::{Effect, Step};
-use crate::view::ServiceView;
 
 impl Core {
     pub(super) fn decide(&mut self, id: RequestId, request: Request, now: Now, step: &mut Step) {
@@ -29,15 +29,17 @@ impl Core {
                     .and_then(|publication| self.publish(publication, now, step))
                     .map_err(Refusal::from)
             }
-            Request::Start(service, start) => match self.present().start(service, &start) {
-                Ok(document) => Ok(self.serve(document, now, step)),
+            Request::Start(service, start) => match self.present().start(service.clone(), &start) {
+                Ok(parts) => self.serve(&service, parts, now, step),
                 Err(error) => Err(error.into()),
             },
-            Request::Stop(service, stop) => match self.present().stop(service, &stop) {
-                Ok(document) => Ok(self.serve(document, now, step)),
+            Request::Stop(service, stop) => match self.present().stop(service.clone(), &stop) {
+                Ok(parts) => self.serve(&service, parts, now, step),
                 Err(error) => Err(error.into()),
             },
             Request::SetCountermeasures(list) => self.replace_list(list, now, step),
+            Request::Replace(edge) => self.stand(edge, Standing::Replaced, now, step),
+            Request::Retire(edge) => self.stand(edge, Standing::Retired, now, step),
             Request::Command(edge, order) => match self.command(id, &edge, order, now, step) {
                 // The edge's reply will be the answer.
                 Ok(()) => return,
@@ -78,12 +80,22 @@ impl Core {
         let _ = self.documents.see(self.catalog_seen.saturating_sub(others));
     }
 
-    fn serve(&mut self, document: ServiceDocument, now: Now, step: &mut Step) -> Answer {
-        let service: ServiceId = document.service.clone();
-        let view = ServiceView::of(&document);
-        step.note("service decided", None, &service);
-        self.hold(Body::Service(document), now, step);
-        Answer::Service(view)
+    /// One decision, and so one number, however many parts it changes.
+    fn serve(
+        &mut self,
+        service: &ServiceId,
+        parts: Vec<ServiceDocument>,
+        now: Now,
+        step: &mut Step,
+    ) -> Result<Answer, Refusal> {
+        step.note("service decided", None, service);
+        let ver = self.documents.next();
+        for part in parts {
+            let document = self.documents.decide_as(ver.clone(), Body::Service(part), now.wall_ms);
+            self.issue(&document, step);
+        }
+        let unknown = || ServiceError::Unknown { service: service.clone(), known: Vec::new() };
+        Ok(Answer::Service(self.service(service).ok_or_else(unknown)?))
     }
 
     fn replace_list(
@@ -113,11 +125,16 @@ impl Core {
         Ok(())
     }
 
-    /// Makes the body a document: on disk with this step, retained after it.
-    fn hold(&mut self, body: Body, now: Now, step: &mut Step) {
+    /// Makes the body a document.
+    pub(super) fn hold(&mut self, body: Body, now: Now, step: &mut Step) {
         let document = self.documents.decide(body, now.wall_ms);
+        self.issue(&document, step);
+    }
+
+    /// A document that was made here: on disk with this step, retained after it.
+    fn issue(&mut self, document: &Document, step: &mut Step) {
         step.note("document decided", None, document.body.id().topic());
-        self.retain_document(&document, Cause::Here);
-        step.persist.push(Write::put(Row::Document(document)));
+        self.follow(document, Cause::Here, step);
+        step.persist.push(Write::put(Row::Document(document.clone())));
     }
 }

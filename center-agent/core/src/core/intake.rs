@@ -32,6 +32,11 @@ impl Core {
         now: Now,
         step: &mut Step,
     ) {
+        if let Topic::Edge(edge, _) = topic
+            && self.is_retired(edge)
+        {
+            return self.empty(edge, topic);
+        }
         let message = Message { topic, payload, sig };
         match message.read(&self.config.fleet, &self.registry) {
             Ok(said) => self.act(topic, said, live, now, step),
@@ -91,15 +96,16 @@ impl Core {
     fn status(&mut self, topic: &Topic, status: Status, live: bool, now: Now, step: &mut Step) {
         let edge = status.meta.edge.clone();
         let (digest, catalog, n_max) = (status.desired_digest, status.catalog, status.n_max);
+        if let Err(error) = self.admit(&status, now, step) {
+            return self.warn("edge refused", topic, error, now, step);
+        }
         let was_online = self.registry.get(&edge).is_some_and(|edge| edge.online);
         match self.registry.status(status, live, now) {
             Err(error) => return self.warn("edge refused", topic, error, now, step),
             Ok(Heard::Same) => {}
-            Ok(heard) => {
-                if heard == Heard::New {
-                    step.note("edge taken on, its key pinned", Some(&edge), "");
-                }
+            Ok(Heard::New | Heard::Changed) => {
                 step.persist.extend(self.registry.row(&edge).map(|row| Write::put(Row::Edge(row))));
+                self.take_on(&edge, now, step);
                 self.retain_desired(&edge, Cause::Here);
             }
         }
@@ -217,13 +223,13 @@ impl Core {
     }
 
     fn adopt(&mut self, topic: &Topic, document: Document, now: Now, step: &mut Step) {
-        match self.documents.adopt(document.clone()) {
-            Ok(true) => {
+        match self.documents.adopt(document) {
+            Ok(Some(joined)) => {
                 step.note("document taken from the broker", None, topic);
-                step.persist.push(Write::put(Row::Document(document.clone())));
-                self.retain_document(&document, Cause::Heard);
+                step.persist.push(Write::put(Row::Document(joined.clone())));
+                self.follow(&joined, Cause::Heard, step);
             }
-            Ok(false) => {}
+            Ok(None) => {}
             Err(jump) => self.warn("message not believed", topic, jump, now, step),
         }
     }

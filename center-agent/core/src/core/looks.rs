@@ -92,8 +92,9 @@ impl Core {
     pub fn script(&self, script: &ScriptId) -> Option<ScriptDetail> {
         let listed = self.catalog.script(script)?;
         let runs = Work::Script(script.clone());
-        let services = self.documents.services().filter(|service| service.work == runs);
-        let services = services.map(|service| service.service.clone()).collect();
+        let services =
+            self.documents.services().filter(|service| self.documents.work(service) == Some(&runs));
+        let services = services.cloned().collect();
         let document = listed.release.clone();
         let edges = self.distributions(&ReleaseName::Script(script.clone()));
         Some(ScriptDetail { summary: self.script_summary(script, listed)?, document, services, edges })
@@ -112,12 +113,12 @@ impl Core {
 
     /// All services, by name.
     pub fn services(&self) -> Vec<ServiceView> {
-        self.documents.services().map(ServiceView::of).collect()
+        self.documents.services().filter_map(|service| self.service(service)).collect()
     }
 
     /// A service; none if it was never started.
     pub fn service(&self, service: &ServiceId) -> Option<ServiceView> {
-        self.documents.service(service).map(ServiceView::of)
+        ServiceView::of(&self.documents, service)
     }
 
     /// The list of countermeasures; version 0 and empty while there is none.

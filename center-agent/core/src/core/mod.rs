@@ -12,12 +12,14 @@
 mod decision;
 mod intake;
 mod looks;
+mod membership;
 mod state;
 
 use std::collections::BTreeMap;
 
 use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fleet::Fleet;
+use flotilla_schemas::sign::PublicKey;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::{CenterId, EdgeId, SessionId, Topic};
 
@@ -124,6 +126,7 @@ impl Core {
             pulse_at: now.mono_ms,
             status_at: now.mono_ms,
         };
+        core.forget_strangers();
         core.retain_all();
         core
     }
@@ -168,6 +171,14 @@ impl Core {
         self.retained.unsent(topic);
     }
 
+    /// What is on disk of an edge whose id has another key by now, or none, is worth nothing.
+    fn forget_strangers(&mut self) {
+        let known = |edge: &EdgeId, key: &PublicKey| self.documents.edge(edge).is_none_or(|d| d.knows(key));
+        let strangers = self.registry.all().filter(|(edge, seen)| !known(edge, &seen.key));
+        let strangers: Vec<EdgeId> = strangers.map(|(edge, _)| edge.clone()).collect();
+        strangers.iter().for_each(|edge| _ = self.registry.remove(edge));
+    }
+
     fn connected(&mut self, now: Now) {
         self.sweep = Sweep::begin(now.mono_ms);
         self.retained.forget();
@@ -184,6 +195,7 @@ impl Core {
         }
         if self.sweep.end(now.mono_ms) {
             self.swept = true;
+            self.take_on_all(now, step);
             step.note("heard what the broker retains", None, "");
             self.answer_waiting(step);
             for (id, request) in std::mem::take(&mut self.early) {

@@ -1,19 +1,22 @@
 //! What a center has the broker retain: documents, the catalog, what each edge should be, and views for people.
 
+use std::collections::BTreeMap;
+
 use flotilla_schemas::desired::Desired;
 use flotilla_schemas::release::ReleaseName;
 use flotilla_schemas::report::CenterStatus;
 use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{CenterTopic, ToTopic};
-use flotilla_schemas::{EdgeId, ScriptId, Topic};
+use flotilla_schemas::{Digest, EdgeId, EpochId, ScriptId, Topic};
 use serde::Serialize;
 
 use super::looks::open;
 use super::{Core, ONLINE};
 use crate::catalog::Listing;
 use crate::desired::{join, join_heard};
-use crate::document::{Body, Document};
+use crate::document::{Body, Document, DocumentId};
 use crate::retained::Cause;
+use crate::step::Step;
 
 impl Core {
     /// All of it, from what is on disk.
@@ -22,13 +25,16 @@ impl Core {
         self.retained.want(avail, ONLINE.to_vec(), Cause::Here);
         for (id, document) in self.documents.clone().all() {
             self.retain(id.topic(), document, Cause::Here);
+            if let DocumentId::Edge(edge) = id {
+                self.retain_desired(edge, Cause::Here);
+            }
         }
         self.retain_catalog(Cause::Here);
         self.retain_desired_of_all(Cause::Here);
     }
 
     /// A document that is new, and all that follows from it.
-    pub(super) fn retain_document(&mut self, document: &Document, cause: Cause) {
+    pub(super) fn follow(&mut self, document: &Document, cause: Cause, step: &mut Step) {
         self.retain(document.body.id().topic(), document, cause);
         match &document.body {
             Body::App(_) | Body::Script(_) => {
@@ -36,7 +42,8 @@ impl Core {
                 self.retain_catalog(cause);
                 self.retain_desired_of_all(cause);
             }
-            Body::Service(service) => service.on.keys().for_each(|edge| self.retain_desired(edge, cause)),
+            Body::Service(part) => part.on.keys().for_each(|edge| self.retain_desired(edge, cause)),
+            Body::Edge(edge) => self.settle(edge, cause, step),
             Body::Countermeasures(_) => self.retain_desired_of_all(cause),
         }
     }
@@ -89,6 +96,9 @@ impl Core {
     /// What an edge should be, with what was heard of it joined in; none for an edge that has not shown its journal
     /// yet, or for which nothing was decided. What was meant for a former journal of the edge is void.
     pub(super) fn desired(&self, edge: &EdgeId) -> Option<Desired> {
+        if self.is_retired(edge) {
+            return Some(self.tombstone(edge));
+        }
         let edge_epoch = self.registry.get(edge)?.status.journal_epoch.clone();
         let (mut items, mut min_catalog) = (join(self.present(), edge), self.catalog.message().version);
         if let Some(heard) = self.heard.get(edge).filter(|heard| heard.edge_epoch == edge_epoch) {
@@ -96,7 +106,22 @@ impl Core {
             min_catalog = min_catalog.max(heard.min_catalog);
         }
         let (fleet, edge) = (self.config.fleet.fleet.clone(), edge.clone());
-        (!items.is_empty()).then_some(Desired { v: 1, fleet, edge, edge_epoch, min_catalog, items })
+        (!items.is_empty()).then_some(Desired {
+            v: 1,
+            fleet,
+            edge,
+            edge_epoch,
+            min_catalog,
+            retired: false,
+            items,
+        })
+    }
+
+    /// What is said to an edge that has left, in whatever state it is.
+    fn tombstone(&self, edge: &EdgeId) -> Desired {
+        let (fleet, edge_epoch) = (self.config.fleet.fleet.clone(), EpochId::of(&Digest::of(b"")));
+        let (edge, items) = (edge.clone(), BTreeMap::new());
+        Desired { v: 1, fleet, edge, edge_epoch, min_catalog: 0, retired: true, items }
     }
 
     /// The center's own state.

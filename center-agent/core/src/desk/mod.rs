@@ -91,6 +91,11 @@ impl Faults {
         self.edges.get(edge).into_iter().flat_map(BTreeMap::values)
     }
 
+    /// Forgets those of one edge.
+    pub fn remove(&mut self, edge: &EdgeId) -> Vec<FaultRow> {
+        self.edges.remove(edge).into_iter().flat_map(BTreeMap::into_values).collect()
+    }
+
     /// All of them, by edge and name.
     pub fn all(&self) -> impl Iterator<Item = &FaultRow> {
         self.edges.values().flat_map(BTreeMap::values)

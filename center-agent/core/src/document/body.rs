@@ -1,9 +1,10 @@
 //! A document as it is retained, and its name.
 
 use flotilla_schemas::countermeasure::Countermeasures;
-use flotilla_schemas::{AppId, ScriptId, ServiceId, Topic};
+use flotilla_schemas::{AppId, EdgeId, ScriptId, ServiceId, Topic};
 use serde::{Deserialize, Serialize};
 
+use super::edge::EdgeDocument;
 use super::release::{AppDocument, ScriptDocument};
 use super::service::ServiceDocument;
 use super::version::Ver;
@@ -38,6 +39,8 @@ pub enum Body {
     Script(ScriptDocument),
     /// Where a service runs.
     Service(ServiceDocument),
+    /// Whose key an edge's is, and whether it belongs to the fleet.
+    Edge(EdgeDocument),
     /// What is done about faults.
     Countermeasures(Countermeasures),
 }
@@ -51,8 +54,10 @@ pub enum DocumentId {
     Countermeasures,
     /// `script/<script>`
     Script(ScriptId),
-    /// `service/<service>`
-    Service(ServiceId),
+    /// `service/<service>/<bb>`
+    Service(ServiceId, u8),
+    /// `edge/<edge>`
+    Edge(EdgeId),
 }
 
 impl DocumentId {
@@ -62,7 +67,10 @@ impl DocumentId {
             DocumentId::App(app) => ("app", app.as_str()),
             DocumentId::Countermeasures => ("countermeasures", COUNTERMEASURES_ID),
             DocumentId::Script(script) => ("script", script.as_str()),
-            DocumentId::Service(service) => ("service", service.as_str()),
+            DocumentId::Edge(edge) => ("edge", edge.as_str()),
+            DocumentId::Service(service, bucket) => {
+                return Topic::IntentPart("service".to_owned(), service.to_string(), *bucket);
+            }
         };
         Topic::Intent(kind.to_owned(), id.to_owned())
     }
@@ -74,8 +82,22 @@ impl Body {
         match self {
             Body::App(app) => DocumentId::App(app.app.clone()),
             Body::Script(script) => DocumentId::Script(script.script.clone()),
-            Body::Service(service) => DocumentId::Service(service.service.clone()),
+            Body::Service(part) => DocumentId::Service(part.service.clone(), part.bucket),
+            Body::Edge(edge) => DocumentId::Edge(edge.edge.clone()),
             Body::Countermeasures(_) => DocumentId::Countermeasures,
         }
+    }
+}
+
+impl Document {
+    /// What holds when this one and another of the same name are there: the one with the greater version; of a service,
+    /// for each edge the greater entry. All centers make the same of the same, byte for byte.
+    pub fn join(&self, other: &Self) -> Self {
+        let (newer, older) = if self.ver >= other.ver { (self, other) } else { (other, self) };
+        let mut joined = newer.clone();
+        if let (Body::Service(part), Body::Service(older)) = (&mut joined.body, &older.body) {
+            part.join(older);
+        }
+        joined
     }
 }

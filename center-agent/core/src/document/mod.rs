@@ -1,21 +1,23 @@
 //! What people decided, as signed documents that are retained on `intent/<kind>/<id>`.
 //!
-//! A document is whole and its last [version](Ver) wins. Everything else that a center publishes follows from its
+//! A document is whole and its last [version](Ver) wins; of a service each edge's entry by itself. Everything else that a center publishes follows from its
 //! documents. Documents of another era than the fleet file's are void: they are neither loaded nor
 //! taken, and of a later one, which no operator declared here, not even the number counts.
 
 mod body;
+mod edge;
 mod release;
 mod service;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::desired::JUMP_MAX;
-use flotilla_schemas::{AppId, CenterId, ScriptId, ServiceId};
+use flotilla_schemas::{AppId, CenterId, EdgeId, ScriptId, ServiceId};
 
 pub use body::{Body, Document, DocumentId};
+pub use edge::{EdgeDocument, Standing};
 pub use release::{AppDocument, ScriptDocument};
 pub use service::{On, Run, ServiceDocument, Work};
 pub use version::{Jump, Ver};
@@ -27,20 +29,29 @@ pub struct Documents {
     era: u32,
     seen: u64,
     all: BTreeMap<DocumentId, Document>,
+    /// Which services there are, and for which buckets of edges.
+    services: BTreeMap<ServiceId, BTreeSet<u8>>,
 }
 
 impl Documents {
     /// None yet.
     pub fn new(author: CenterId, era: u32) -> Self {
-        Self { author, era, seen: 0, all: BTreeMap::new() }
+        Self { author, era, seen: 0, all: BTreeMap::new(), services: BTreeMap::new() }
     }
 
     /// Takes a document that is on disk; one of a former era is void.
     pub fn load(&mut self, document: Document) {
         self.seen = self.seen.max(document.ver.n);
         if document.ver.era == self.era {
-            self.all.insert(document.body.id(), document);
+            self.put(document);
         }
+    }
+
+    fn put(&mut self, document: Document) {
+        if let Body::Service(part) = &document.body {
+            self.services.entry(part.service.clone()).or_default().insert(part.bucket);
+        }
+        self.all.insert(document.body.id(), document);
     }
 
     /// The highest number that was seen in what a center signed.
@@ -64,27 +75,40 @@ impl Documents {
 
     /// Makes the next version of a document. The caller stores it before anybody hears of it.
     pub fn decide(&mut self, body: Body, ts: i64) -> Document {
-        let (id, ver) = (body.id(), self.next());
-        let prev = self.all.get(&id).map(|document| document.ver.clone());
-        self.seen = ver.n;
+        let ver = self.next();
+        self.decide_as(ver, body, ts)
+    }
+
+    /// Makes a version of a document that is one of several with the same number: they are one decision. The number is
+    /// [`Documents::next`]'s, before the first of them.
+    pub fn decide_as(&mut self, ver: Ver, body: Body, ts: i64) -> Document {
+        self.seen = self.seen.max(ver.n);
+        // The parts of a service are joined, and what is joined follows from what it is made of alone.
+        let prev = match body {
+            Body::Service(_) => None,
+            _ => self.all.get(&body.id()).map(|document| document.ver.clone()),
+        };
         let document = Document { v: 1, ver, prev, ts, body };
-        self.all.insert(id, document.clone());
+        self.put(document.clone());
         document
     }
 
-    /// Takes a document of another center, or one that this one has lost. True if it is newer than what was there.
-    pub fn adopt(&mut self, document: Document) -> Result<bool, Jump> {
+    /// Takes a document of another center, or one that this one has lost. What holds now, if that is another than did.
+    pub fn adopt(&mut self, document: Document) -> Result<Option<Document>, Jump> {
         if document.ver.era > self.era {
-            return Ok(false);
+            return Ok(None);
         }
         self.see(document.ver.n)?;
-        let id = document.body.id();
-        let newer = self.all.get(&id).is_none_or(|held| document.ver > held.ver);
-        if newer && document.ver.era == self.era {
-            self.all.insert(id, document);
-            return Ok(true);
+        if document.ver.era < self.era {
+            return Ok(None);
         }
-        Ok(false)
+        let held = self.all.get(&document.body.id());
+        let joined = held.map_or_else(|| document.clone(), |held| held.join(&document));
+        if held == Some(&joined) {
+            return Ok(None);
+        }
+        self.put(joined.clone());
+        Ok(Some(joined))
     }
 
     /// All of them, by name.
@@ -108,20 +132,42 @@ impl Documents {
         }
     }
 
-    /// The document of a service.
-    pub fn service(&self, service: &ServiceId) -> Option<&ServiceDocument> {
-        match &self.all.get(&DocumentId::Service(service.clone()))?.body {
-            Body::Service(document) => Some(document),
+    /// The document of an edge.
+    pub fn edge(&self, edge: &EdgeId) -> Option<&EdgeDocument> {
+        match &self.all.get(&DocumentId::Edge(edge.clone()))?.body {
+            Body::Edge(document) => Some(document),
             _ => None,
         }
     }
 
-    /// The documents of all services, by name.
-    pub fn services(&self) -> impl Iterator<Item = &ServiceDocument> {
-        self.all.values().filter_map(|document| match &document.body {
-            Body::Service(service) => Some(service),
+    /// All services that were ever started, by name.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceId> {
+        self.services.keys()
+    }
+
+    /// The document of a service for the edges of one bucket.
+    pub fn part(&self, service: &ServiceId, bucket: u8) -> Option<&ServiceDocument> {
+        self.services.get(service).filter(|buckets| buckets.contains(&bucket))?;
+        match &self.all.get(&DocumentId::Service(service.clone(), bucket))?.body {
+            Body::Service(part) => Some(part),
             _ => None,
-        })
+        }
+    }
+
+    /// A service on one edge.
+    pub fn on(&self, service: &ServiceId, edge: &EdgeId) -> Option<&On> {
+        self.part(service, edge.bucket())?.on.get(edge)
+    }
+
+    /// A service on each edge on which it was ever started, by bucket and name.
+    pub fn entries<'a>(&'a self, service: &'a ServiceId) -> impl Iterator<Item = (&'a EdgeId, &'a On)> {
+        let buckets = self.services.get(service).into_iter().flatten();
+        buckets.filter_map(|bucket| self.part(service, *bucket)).flat_map(|part| &part.on)
+    }
+
+    /// What a service runs where that was decided last.
+    pub fn work<'a>(&'a self, service: &'a ServiceId) -> Option<&'a Work> {
+        self.entries(service).map(|(_, on)| on).max_by_key(|on| &on.ver).map(|on| &on.work)
     }
 
     /// The countermeasures, with their version.
@@ -136,6 +182,7 @@ impl Documents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flotilla_schemas::desired::Trigger;
 
     fn documents() -> Documents {
         Documents::new("c1".parse().unwrap(), 1)
@@ -171,9 +218,9 @@ mod tests {
     fn of_two_versions_the_greater_holds_whichever_comes_first() {
         let (mut a, mut b) = (documents(), documents());
         let (first, second) = (a.decide(list(1), 0), a.decide(list(2), 0));
-        assert_eq!(b.adopt(second.clone()), Ok(true));
-        assert_eq!(b.adopt(first), Ok(false));
-        assert_eq!(b.adopt(second), Ok(false));
+        assert_eq!(b.adopt(second.clone()), Ok(Some(second.clone())));
+        assert_eq!(b.adopt(first), Ok(None));
+        assert_eq!(b.adopt(second), Ok(None));
         assert_eq!(b.countermeasures().unwrap().1.version, 2);
     }
 
@@ -184,7 +231,7 @@ mod tests {
         let document = old.decide(list(1), 0);
         let mut new = Documents::new("c1".parse().unwrap(), 2);
         new.load(document.clone());
-        assert_eq!(new.adopt(document), Ok(false));
+        assert_eq!(new.adopt(document), Ok(None));
         assert_eq!((new.countermeasures(), new.next().n), (None, 11));
     }
 
@@ -195,7 +242,44 @@ mod tests {
         let document = stolen.decide(list(1), 0);
         let mut documents = documents();
         documents.load(document.clone());
-        assert_eq!(documents.adopt(document), Ok(false));
+        assert_eq!(documents.adopt(document), Ok(None));
         assert_eq!(documents.countermeasures(), None);
+    }
+
+    #[test]
+    fn of_a_service_each_entry_holds_by_itself_in_whatever_order_the_documents_come() {
+        let part = |edge: &str, ver: &Ver, stopped: bool| {
+            let (service, work) = ("s".parse().unwrap(), Work::Script("s".parse().unwrap()));
+            let run = (!stopped).then_some(Run { events: None, trigger: Trigger::Once });
+            let on = [(edge.parse().unwrap(), On { ver: ver.clone(), work, run })].into();
+            Body::Service(ServiceDocument { service, bucket: 0, on })
+        };
+        let ver = |n, author: &str| Ver { era: 1, n, author: author.parse().unwrap() };
+        let document = |edge, ver: Ver, stopped| Document {
+            v: 1,
+            prev: None,
+            ts: ver.n as i64,
+            body: part(edge, &ver, stopped),
+            ver,
+        };
+        let all = [
+            document("e1", ver(1, "c1"), false),
+            document("e2", ver(1, "c2"), false),
+            document("e1", ver(2, "c2"), true),
+            document("e3", ver(3, "c1"), false),
+        ];
+        let joined = |order: &[usize]| {
+            let mut documents = documents();
+            order.iter().for_each(|at| _ = documents.adopt(all[*at].clone()).unwrap());
+            serde_json::to_string(&documents.all().next().unwrap().1).unwrap()
+        };
+        let text = joined(&[0, 1, 2, 3]);
+        for order in [[3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+            assert_eq!(joined(&order), text, "byte for byte");
+        }
+        let document: Document = serde_json::from_str(&text).unwrap();
+        let Body::Service(part) = &document.body else { panic!() };
+        assert_eq!((part.on.len(), document.ver, document.ts), (3, ver(3, "c1"), 3));
+        assert_eq!(part.on[&"e1".parse().unwrap()].run, None);
     }
 }

@@ -1,7 +1,8 @@
-//! The document of a service: what it runs, and on which edges.
+//! What was decided of a service for the edges of one bucket.
 //!
-//! Starting it on some edges leaves the others as they are; stopping leaves a tombstone for each edge, so that nothing
-//! old brings it back.
+//! Each edge's entry is decided, and joined, by itself: two centers that start or stop a service on different edges at
+//! once lose neither, and no document grows with the fleet. Stopping leaves a tombstone, so that nothing old brings an
+//! entry back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,23 +13,34 @@ use serde::{Deserialize, Serialize};
 
 use super::version::Ver;
 
-/// The document of a service.
+/// The document of a service, of one bucket of edges. Its version is the greatest of its entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceDocument {
     /// The service.
     pub service: ServiceId,
-    /// What it runs, in its newest release.
-    pub work: Work,
-    /// Each edge on which it was ever started.
+    /// Which edges: those whose [`EdgeId::bucket`] it is.
+    pub bucket: u8,
+    /// Each of them on which it was ever started.
     pub on: BTreeMap<EdgeId, On>,
+}
+
+impl ServiceDocument {
+    /// Joins the entries of another document of the same part: of each edge the greater.
+    pub fn join(&mut self, other: &Self) {
+        for (edge, on) in &other.on {
+            if self.on.get(edge).is_none_or(|held| on.replaces(held)) {
+                self.on.insert(edge.clone(), on.clone());
+            }
+        }
+    }
 }
 
 /// What a service runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Work {
-    /// A script.
+    /// A script, in its newest release.
     Script(ScriptId),
     /// An app, by the operation that its manifest declares.
     App(AppId),
@@ -47,10 +59,20 @@ impl fmt::Display for Work {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct On {
-    /// The version of the document that started or stopped it here.
+    /// The version of the decision that started or stopped it here.
     pub ver: Ver,
+    /// What it runs.
+    pub work: Work,
     /// How it runs; none once it was stopped.
     pub run: Option<Run>,
+}
+
+impl On {
+    /// By version. No center gives one version twice; if one did, all centers would still choose the same.
+    fn replaces(&self, held: &Self) -> bool {
+        let text = |on: &Self| serde_json::to_string(on).unwrap_or_default();
+        self.ver > held.ver || self.ver == held.ver && text(self) > text(held)
+    }
 }
 
 /// How a service runs.

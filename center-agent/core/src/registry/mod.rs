@@ -1,6 +1,7 @@
 //! The edges: who they are, whether they are there, and what they say of themselves.
 //!
-//! Until there is enrolment, the first key that an edge id shows is pinned, for ever; another is refused. An edge
+//! Until there is enrolment, the first key that an edge id shows is its own, unless people decide otherwise; another is
+//! refused. An edge
 //! counts as online from a live status or its `online`, until its last will or until three statuses are overdue.
 
 mod edge;
@@ -151,6 +152,13 @@ impl Registry {
             fallen.push(id.clone());
         }
         fallen
+    }
+
+    /// Forgets an edge; what was on disk of it.
+    pub fn remove(&mut self, id: &EdgeId) -> Option<EdgeRow> {
+        let row = self.row(id)?;
+        self.edges.remove(id);
+        Some(row)
     }
 
     /// What is to be on disk of an edge.

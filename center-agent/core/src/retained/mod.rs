@@ -10,7 +10,8 @@ mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_schemas::{Digest, Topic};
+use flotilla_schemas::topic::EdgeTopic;
+use flotilla_schemas::{Digest, EdgeId, Topic};
 
 use dispute::Dispute;
 
@@ -110,7 +111,9 @@ impl Retained {
     /// The connection is new: whatever is not heard from the broker now is not there.
     pub fn forget(&mut self) {
         self.there.clear();
-        self.unheard = self.wanted.keys().cloned().collect();
+        // What is to be empty and is not heard is empty.
+        let said = self.wanted.iter().filter(|(_, payload)| !payload.is_empty());
+        self.unheard = said.map(|(topic, _)| topic.clone()).collect();
     }
 
     /// This one was not taken, by the link or by the broker, or did not reach whom it is for.
@@ -119,6 +122,20 @@ impl Retained {
             self.there.remove(topic);
             self.disputes.entry(topic.clone()).or_default().fails(self.now_ms);
             self.schedule(topic);
+        }
+    }
+
+    /// How many topics that an edge writes are wanted otherwise than it writes them.
+    pub fn count_of(&self, edge: &EdgeId) -> usize {
+        let first = Topic::Edge(edge.clone(), EdgeTopic::Avail);
+        self.wanted.range(first..).take_while(|(topic, _)| is_of(edge, topic)).count()
+    }
+
+    /// What an edge writes is its own again.
+    pub fn leave(&mut self, edge: &EdgeId) {
+        if self.count_of(edge) > 0 {
+            self.wanted.retain(|topic, _| !is_of(edge, topic));
+            self.disputes.retain(|topic, _| !is_of(edge, topic));
         }
     }
 
@@ -177,6 +194,10 @@ impl Retained {
     pub fn repeated(&self) -> u64 {
         self.repeated
     }
+}
+
+fn is_of(edge: &EdgeId, topic: &Topic) -> bool {
+    matches!(topic, Topic::Edge(id, _) if id == edge)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod broker;
 mod decisions;
 mod faults;
+mod membership;
 mod two;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,8 @@
 
 mod error;
 
+use std::collections::BTreeMap;
+
 use flotilla_schemas::desired::{EVERY_MS_MIN, SLOTS_MAX, Trigger};
 use flotilla_schemas::{AppId, EdgeId, EventsId, ScriptId, ServiceId};
 use serde::{Deserialize, Serialize};
@@ -42,14 +44,17 @@ pub struct ServiceStop {
 }
 
 impl Present<'_> {
-    /// The document after this start.
-    pub fn start(&self, service: ServiceId, start: &ServiceStart) -> Result<ServiceDocument, ServiceError> {
-        let held = self.documents.service(&service);
+    /// The documents that change with this start: one for each bucket that has an edge of it.
+    pub fn start(
+        &self,
+        service: ServiceId,
+        start: &ServiceStart,
+    ) -> Result<Vec<ServiceDocument>, ServiceError> {
         let Some(work) = self.work(&service, start) else {
             return Err(ServiceError::Refused { what: "start", service, errors: vec![Reason::NoScript] });
         };
         let mut errors = self.edges(&start.edges);
-        errors.extend(held.and_then(|held| other_work(held, &work, &start.edges)));
+        errors.extend(self.other_work(&service, &work, &start.edges));
         errors.extend(start.edges.iter().filter_map(|edge| self.slots(&service, edge)));
         errors.extend(start.trigger.and_then(too_often));
         let run = match &work {
@@ -58,8 +63,8 @@ impl Present<'_> {
         };
         match run {
             Ok(run) if errors.is_empty() => {
-                let on = held.map(|held| held.on.clone()).unwrap_or_default();
-                Ok(self.with(ServiceDocument { service, work, on }, &start.edges, Some(run)))
+                let on = On { ver: self.documents.next(), work, run: Some(run) };
+                Ok(self.with(&service, start.edges.iter().map(|edge| (edge, on.clone()))))
             }
             run => {
                 errors.extend(run.err().into_iter().flatten());
@@ -101,33 +106,53 @@ impl Present<'_> {
         Ok(Run { events: None, trigger })
     }
 
-    /// The document after this stop. Stopping what was stopped is no error; it runs no less.
-    pub fn stop(&self, service: ServiceId, stop: &ServiceStop) -> Result<ServiceDocument, ServiceError> {
-        let Some(held) = self.documents.service(&service) else {
-            let known = self.documents.services().map(|held| held.service.clone()).collect();
+    /// The documents that change with this stop. Stopping what was stopped is no error; it runs no less.
+    pub fn stop(&self, service: ServiceId, stop: &ServiceStop) -> Result<Vec<ServiceDocument>, ServiceError> {
+        if self.documents.work(&service).is_none() {
+            let known = self.documents.services().cloned().collect();
             return Err(ServiceError::Unknown { service, known });
+        }
+        let ver = self.documents.next();
+        let ended = |edge| {
+            let held: Option<&On> = self.documents.on(&service, edge);
+            held.map(|held| On { ver: ver.clone(), work: held.work.clone(), run: None })
         };
         let mut errors = if stop.edges.is_empty() { vec![Reason::NoEdge] } else { Vec::new() };
-        let elsewhere = stop.edges.iter().filter(|edge| !held.on.contains_key(edge));
+        let elsewhere = stop.edges.iter().filter(|edge| ended(edge).is_none());
         errors.extend(elsewhere.map(|edge| Reason::NotThere(edge.clone())));
         if !errors.is_empty() {
             return Err(ServiceError::Refused { what: "stop", service, errors });
         }
-        Ok(self.with(held.clone(), &stop.edges, None))
+        Ok(self.with(&service, stop.edges.iter().filter_map(|edge| Some((edge, ended(edge)?)))))
     }
 
-    fn with(&self, mut document: ServiceDocument, edges: &[EdgeId], run: Option<Run>) -> ServiceDocument {
-        let ver = self.documents.next();
-        for edge in edges {
-            document.on.insert(edge.clone(), On { ver: ver.clone(), run: run.clone() });
+    /// The parts that hold these entries, with all that they held before.
+    fn with<'a>(
+        &self,
+        service: &ServiceId,
+        entries: impl Iterator<Item = (&'a EdgeId, On)>,
+    ) -> Vec<ServiceDocument> {
+        let mut parts = BTreeMap::new();
+        for (edge, on) in entries {
+            let bucket = edge.bucket();
+            let held = || self.documents.part(service, bucket).map(|part| part.on.clone());
+            let new = || ServiceDocument { service: service.clone(), bucket, on: held().unwrap_or_default() };
+            parts.entry(bucket).or_insert_with(new).on.insert(edge.clone(), on);
         }
-        document
+        parts.into_values().collect()
+    }
+
+    fn other_work(&self, service: &ServiceId, work: &Work, edges: &[EdgeId]) -> Option<Reason> {
+        let mut entries = self.documents.entries(service);
+        let (edge, on) =
+            entries.find(|(edge, on)| on.run.is_some() && on.work != *work && !edges.contains(edge))?;
+        Some(Reason::OtherWork { work: on.work.clone(), edge: edge.clone() })
     }
 
     /// What is meant: the named app or script, what it runs already, or the script of the same name.
     fn work(&self, service: &ServiceId, start: &ServiceStart) -> Option<Work> {
         let named = start.app.clone().map(Work::App).or_else(|| start.script.clone().map(Work::Script));
-        let held = || self.documents.service(service).map(|held| held.work.clone());
+        let held = || self.documents.work(service).cloned();
         named.or_else(held).or_else(|| ScriptId::new(service.as_str()).ok().map(Work::Script))
     }
 
@@ -141,9 +166,9 @@ impl Present<'_> {
     }
 
     fn slots(&self, service: &ServiceId, edge: &EdgeId) -> Option<Reason> {
-        let others = self.documents.services().filter(|held| held.service != *service);
+        let others = self.documents.services().filter(|held| *held != service);
         // One slot is the policy's, and one will be this service's.
-        let full = others.filter(|held| held.on.contains_key(edge)).count() + 2 > SLOTS_MAX;
+        let full = others.filter(|held| self.documents.on(held, edge).is_some()).count() + 2 > SLOTS_MAX;
         full.then(|| Reason::Slots(edge.clone()))
     }
 
@@ -169,12 +194,6 @@ impl Present<'_> {
             missing.map(|app| Reason::App { app: app.clone(), events: events.clone() }).collect();
         if missing.is_empty() { Ok(events.clone()) } else { Err(missing) }
     }
-}
-
-fn other_work(held: &ServiceDocument, work: &Work, edges: &[EdgeId]) -> Option<Reason> {
-    let elsewhere = held.on.iter().find(|(edge, on)| on.run.is_some() && !edges.contains(edge));
-    let (edge, _) = elsewhere.filter(|_| held.work != *work)?;
-    Some(Reason::OtherWork { work: held.work.clone(), edge: edge.clone() })
 }
 
 fn too_often(trigger: Trigger) -> Option<Reason> {
@@ -212,12 +231,15 @@ mod tests {
     fn starting_on_one_edge_leaves_the_others_alone() {
         let mut world = world();
         let both = world.present().start(service(), &start(&["e1", "e2"], Some("large"))).unwrap();
-        world.decide(crate::document::Body::Service(both.clone()));
+        world.serve(both);
+        let before = world.on("cooling", "e1");
+        assert_eq!(world.on("cooling", "e2"), before, "one decision has one number");
         let one = world.present().start(service(), &start(&["e2"], Some("small"))).unwrap();
-        let (e1, e2) = ("e1".parse().unwrap(), "e2".parse().unwrap());
-        assert_eq!(one.on[&e1], both.on[&e1]);
-        assert_eq!(one.on[&e2].run.as_ref().unwrap().events, Some("small".parse().unwrap()));
-        assert!(one.on[&e2].ver > both.on[&e2].ver);
+        world.serve(one);
+        assert_eq!(world.on("cooling", "e1"), before);
+        let after = world.on("cooling", "e2");
+        assert_eq!(after.run.unwrap().events, Some("small".parse().unwrap()));
+        assert!(after.ver > before.ver);
     }
 
     #[test]
@@ -266,8 +288,8 @@ mod tests {
             trigger: None,
             ..start(&["e1"], None)
         };
-        let document = world.present().start(service(), &wish("meter")).unwrap();
-        let run = document.on[&"e1".parse().unwrap()].run.clone().unwrap();
+        let parts = world.present().start(service(), &wish("meter")).unwrap();
+        let run = parts[0].on[&"e1".parse().unwrap()].run.clone().unwrap();
         assert_eq!(run, Run { events: None, trigger: Trigger::EveryMs(7000) });
         let refused = |wish: ServiceStart| match world.present().start(service(), &wish) {
             Err(ServiceError::Refused { errors, .. }) => errors[0].to_string(),
@@ -292,7 +314,7 @@ mod tests {
     fn another_script_is_refused_while_the_first_runs_elsewhere() {
         let mut world = world();
         let both = world.present().start(service(), &start(&["e1", "e2"], Some("large"))).unwrap();
-        world.decide(crate::document::Body::Service(both));
+        world.serve(both);
         world.script("other", "1.0.0", &[("only", &["a"])]);
         let wish =
             |edges: &[&str]| ServiceStart { script: Some("other".parse().unwrap()), ..start(edges, None) };
@@ -306,10 +328,10 @@ mod tests {
         let stop = |edges: &[&str]| ServiceStop { edges: edges.iter().map(|e| e.parse().unwrap()).collect() };
         assert!(matches!(world.present().stop(service(), &stop(&["e1"])), Err(ServiceError::Unknown { .. })));
         let one = world.present().start(service(), &start(&["e1"], Some("large"))).unwrap();
-        world.decide(crate::document::Body::Service(one));
+        world.serve(one);
         assert!(world.present().stop(service(), &stop(&["e2"])).is_err());
         let stopped = world.present().stop(service(), &stop(&["e1"])).unwrap();
-        assert_eq!(stopped.on[&"e1".parse().unwrap()].run, None);
+        assert_eq!(stopped[0].on[&"e1".parse().unwrap()].run, None);
     }
 
     #[test]
@@ -318,8 +340,8 @@ mod tests {
         for n in 0..SLOTS_MAX - 1 {
             let wish =
                 ServiceStart { script: Some("cooling".parse().unwrap()), ..start(&["e1"], Some("large")) };
-            let document = world.present().start(format!("s{n}").parse().unwrap(), &wish).unwrap();
-            world.decide(crate::document::Body::Service(document));
+            let parts = world.present().start(format!("s{n}").parse().unwrap(), &wish).unwrap();
+            world.serve(parts);
         }
         let Err(ServiceError::Refused { errors, .. }) =
             world.present().start(service(), &start(&["e1"], Some("large")))

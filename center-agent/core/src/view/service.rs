@@ -6,14 +6,14 @@ use flotilla_schemas::desired::Trigger;
 use flotilla_schemas::{EdgeId, EventsId, ServiceId};
 use serde::{Deserialize, Serialize};
 
-use crate::document::{ServiceDocument, Work};
+use crate::document::{Documents, Work};
 
 /// A service and where it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// The service.
     pub service: ServiceId,
-    /// What it runs: `script` or `app`.
+    /// What it runs, where that was decided last: `script` or `app`.
     #[serde(flatten)]
     pub work: Work,
     /// The edges on which it was started and not stopped since.
@@ -33,13 +33,14 @@ pub struct Running {
 }
 
 impl ServiceView {
-    pub(crate) fn of(service: &ServiceDocument) -> Self {
-        let running = service.on.iter().filter_map(|(edge, on)| {
+    /// None if it was never started.
+    pub(crate) fn of(documents: &Documents, service: &ServiceId) -> Option<Self> {
+        let running = documents.entries(service).filter_map(|(edge, on)| {
             let run = on.run.as_ref()?;
             let running = Running { events: run.events.clone(), trigger: run.trigger, started: on.ver.n };
             Some((edge.clone(), running))
         });
-        let (on, work) = (running.collect(), service.work.clone());
-        Self { service: service.service.clone(), work, on }
+        let (on, work) = (running.collect(), documents.work(service)?.clone());
+        Some(Self { service: service.clone(), work, on })
     }
 }
