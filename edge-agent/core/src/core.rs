@@ -194,7 +194,7 @@ impl Core {
             (Waiter::Call(app), outcome) => self.called(&app, id, outcome),
             (Waiter::Write, outcome) => self.written(id, outcome),
             (Waiter::Probe(point), outcome) => self.probed(&point, outcome),
-            (Waiter::Lane(_), _) => {}
+            (Waiter::Lane(lane), _) => self.lanes.lane_mut(lane).answered(self.now.mono_ms),
             (Waiter::Nobody, Outcome::Failed(failure)) => self.warn(failure.message),
             (Waiter::Nobody, _) => {}
         }

@@ -43,4 +43,4 @@ pub use crate::core::{Core, Found};
 pub use effect::{Act, Code, Effect, EffectId, Persist, Send, Step};
 pub use equipment::{FLAP_MS, ILL_MAX, PROBE_MS as EQUIPMENT_PROBE_MS, REFUSAL_MS, WELL_MS, WELL_MS_MAX};
 pub use input::{Config, Failure, Health, Input, Outcome, ScriptFiles};
-pub use journal::{HISTORY_RECORDS, PROBE_MS, RESEND_MS, WINDOW_MAX};
+pub use journal::{HISTORY_RECORDS, PROBE_MS, RESEND_MS, RESEND_MS_MAX, WINDOW_MAX};

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_schemas::countermeasure::By;
 use flotilla_schemas::journal::{Ack, Body, Lane, RECORD_BYTES_MAX, Record};
 use flotilla_schemas::{AppId, Value};
 
 use crate::core::Core;
 use crate::effect::{Act, Persist};
+use crate::fault::OpenFault;
 use crate::journal::{Acked, Range};
 use crate::open::Waiter;
 
@@ -25,10 +27,26 @@ impl Core {
             bytes = size(&record);
         }
         self.lanes.lane_mut(lane).append(bytes as u64, self.now.mono_ms);
+        if lane == Lane::Fault {
+            self.hold_or_release(&record.body);
+        }
         self.step.persist.push(Persist::Append(lane, Box::new(record.clone())));
         self.keep_safe();
         self.make_room();
         record
+    }
+
+    /// What the edge treats alone is on disk like all else, and sent as a whole when it is over or a person is needed. It
+    /// goes earlier with whatever cannot wait.
+    fn hold_or_release(&mut self, body: &Body) {
+        let alone = |id| self.faults.get(id).is_some_and(|open: &OpenFault| open.fault.by == By::Edge);
+        let waits = match body {
+            Body::Fault(fault) => fault.by == By::Edge,
+            Body::Restoration { fault, .. } => alone(fault),
+            _ => false,
+        };
+        let lane = self.lanes.lane_mut(Lane::Fault);
+        if waits { lane.hold() } else { lane.release() }
     }
 
     /// What is safe is kept along with a record, never with a commit of its own: it saves sending, nothing else.
@@ -125,7 +143,7 @@ impl Core {
         }
         let durable = usize::from(self.config.fleet.durable);
         let floor = self.lanes.lane(ack.lane).floor;
-        match self.lanes.lane_mut(ack.lane).acked(ack, durable) {
+        match self.lanes.lane_mut(ack.lane).acked(ack, durable, self.now.mono_ms) {
             Acked::Below(below) if below > floor => self.trim(ack.lane, below),
             Acked::Below(_) => {}
             Acked::Fork => self.forked(ack),

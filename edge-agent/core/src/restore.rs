@@ -37,6 +37,9 @@ impl Core {
             (open.phase, open.cause, open.decide_at) = (phase, Some(cause), None);
         }
         self.keep_fault(id);
+        if phase == Phase::Told {
+            self.lanes.lane_mut(Lane::Fault).release();
+        }
         if self.faults.get(id).is_some_and(OpenFault::was_reported) {
             self.report_fault(id);
         }
