@@ -4,6 +4,7 @@
 //! call that is under way ends with it, and is answered as every one is.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use edge_core::{Code, Outcome};
@@ -141,7 +142,37 @@ fn compile(sandbox: &Sandbox, _: &[u8]) -> Result<Vec<u8>, Failure> {
     Err(Failure::new(kind::RUNTIME, format!("this edge runs machine code for {} alone", sandbox.runtime())))
 }
 
-/// A file that is gone or changed: either way it is not what was installed.
+/// A file that is gone or changed is not what was installed. One that the disk did not give may be as good as ever: it is
+/// left as it is and read again.
 pub fn unreadable(error: ShelfError) -> Failure {
-    Failure::new(kind::MISMATCH, error.to_string())
+    let kind = match &error {
+        ShelfError::Disk { cause, .. } if cause.kind() != ErrorKind::NotFound => kind::STORAGE_BROKEN,
+        _ => kind::MISMATCH,
+    };
+    Failure::new(kind, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flotilla_schemas::{Artifact, Digest};
+
+    #[test]
+    fn only_what_is_gone_or_changed_was_tampered_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::Folder(crate::shelf::Folder::open(folder.path()).unwrap());
+        let artifact = Artifact::of(b"code");
+        let path = folder.path().join("blobs").join(artifact.digest.to_string());
+        let kind_of = |shelf: &Shelf| unreadable(shelf.read(&artifact).unwrap_err()).kind.to_string();
+        assert_eq!(kind_of(&shelf), kind::MISMATCH);
+        std::fs::write(&path, b"c0de").unwrap();
+        assert_eq!(kind_of(&shelf), kind::MISMATCH);
+        // What cannot be read although it is there: a folder is no file.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(kind_of(&shelf), kind::STORAGE_BROKEN);
+        assert_eq!(unreadable(ShelfError::Missing(Digest::of(b""))).kind.as_str(), kind::MISMATCH);
+        assert!(shelf.look(&artifact).is_err(), "nothing is fetched in place of it");
+        assert!(path.exists());
+    }
 }

@@ -136,7 +136,8 @@ impl Countermeasures {
     }
 
     /// What holds where a list says nothing, and until a person sets one: apps are started anew, then their alternate
-    /// takes over; files that are not what was signed are fetched again; everything else is told. Of equipment, and of
+    /// takes over; files that are not what was signed are fetched again, and those that the disk does not give are read
+    /// again; everything else is told. Of equipment, and of
     /// an app that failed because of it, the edge tells at once: it closes such a fault itself when the device answers
     /// well again. Its version is 0, below every list's.
     pub fn standard() -> Self {
@@ -157,6 +158,7 @@ impl Countermeasures {
         let let_down = Some("equipment.*".to_owned());
         let rules = vec![
             Rule { cause: let_down, ..rule("app.*", By::Edge, &[Measure::Tell]) },
+            rule(kind::STORAGE_BROKEN, By::Edge, &[Measure::Restart, Measure::Restart, Measure::Tell]),
             rule("integrity.*", By::Edge, &[Measure::Reinstall, Measure::Reinstall, Measure::Tell]),
             rule("equipment.*", By::Edge, &[Measure::Tell]),
             rule("app.*", By::Center, &[Measure::Restart, Measure::Restart, Measure::Replace, Measure::Tell]),
@@ -308,6 +310,13 @@ mod tests {
         assert_eq!(ask(&list, "app.error", 1).measure, Measure::Replace);
         let error = serde_json::from_slice::<Countermeasures>(text).unwrap_err().to_string();
         assert!(error.contains("unknown field `later`"), "a file is refused by name: {error}");
+    }
+
+    #[test]
+    fn a_file_that_the_disk_does_not_give_is_never_thrown_away() {
+        let list = Countermeasures::standard();
+        let measures = (1..9).map(|attempt| ask(&list, kind::STORAGE_BROKEN, attempt).measure);
+        assert!(measures.into_iter().all(|measure| matches!(measure, Measure::Restart | Measure::Tell)));
     }
 
     #[test]

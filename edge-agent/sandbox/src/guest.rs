@@ -23,6 +23,8 @@ pub const LOG_MESSAGES_PER_CALL_MAX: u32 = 64;
 pub const EVENTS_PER_CALL_MAX: u32 = 256;
 /// The most points that an app sets during one call; each is journaled.
 pub const WRITES_PER_CALL_MAX: u32 = 256;
+/// The most keys that an app sets or forgets during one call; each is a commit that others wait for.
+pub const KV_CHANGES_PER_CALL_MAX: u32 = 32;
 /// The most fields of an event.
 pub const EVENT_FIELDS_MAX: usize = 32;
 /// The longest name of an event or of one of its fields, in bytes.
@@ -62,6 +64,7 @@ pub struct Used {
 struct Call {
     events: u32,
     writes: u32,
+    keys: u32,
     messages: u32,
     last_error: Option<String>,
 }
@@ -104,6 +107,15 @@ impl Guest {
     pub(crate) fn used(&self) -> Used {
         let memory_bytes = self.memory.bytes as u64;
         Used { memory_bytes, refused: self.refused, refusal: self.refusal.clone() }
+    }
+
+    fn change_key(&mut self) -> Result<(), HostError> {
+        self.call.keys += 1;
+        if self.call.keys > KV_CHANGES_PER_CALL_MAX {
+            let message = format!("one call changes at most {KV_CHANGES_PER_CALL_MAX} keys");
+            return Err(HostError::Limit(message));
+        }
+        Ok(())
     }
 
     fn granted(&mut self, granted: bool, what: impl FnOnce() -> String) -> Result<(), HostError> {
@@ -194,11 +206,13 @@ impl kv::Host for Guest {
             let message = format!("a value of {} bytes: {KV_VALUE_BYTES_MAX} are the most", value.len());
             return Err(HostError::Limit(message).into());
         }
+        self.change_key()?;
         Ok(self.host.kv_set(&key, value)?)
     }
 
     fn delete(&mut self, key: String) -> Result<(), Fault> {
         check_key(&key)?;
+        self.change_key()?;
         Ok(self.host.kv_delete(&key)?)
     }
 }
@@ -345,6 +359,22 @@ mod tests {
                 set(&mut guest).await.unwrap();
             }
             assert_eq!(set(&mut guest).await.unwrap_err().code, "limit");
+        }
+    }
+
+    #[test]
+    fn one_call_changes_so_many_keys_and_the_next_as_many_again() {
+        let grants = Arc::new(serde_json::from_str(r#"{"kv": true}"#).unwrap());
+        let mut guest = Guest::new(Arc::new(Willing), grants, &Limits::default());
+        for _ in 0..2 {
+            guest.begin();
+            for _ in 0..KV_CHANGES_PER_CALL_MAX / 2 {
+                kv::Host::set(&mut guest, "key".to_owned(), vec![1]).unwrap();
+                kv::Host::delete(&mut guest, "key".to_owned()).unwrap();
+            }
+            let refused = kv::Host::set(&mut guest, "key".to_owned(), vec![1]);
+            assert_eq!(refused.unwrap_err().code, "limit");
+            assert_eq!(kv::Host::delete(&mut guest, "key".to_owned()).unwrap_err().code, "limit");
         }
     }
 }

@@ -50,8 +50,12 @@ impl Folder {
     /// one that turns out to be something else is thrown away.
     pub fn look(&self, artifact: &Artifact) -> Result<Vec<Digest>, ShelfError> {
         shape(artifact)?;
-        if self.read(artifact).is_ok() {
-            return Ok(Vec::new());
+        match self.read(artifact) {
+            Ok(_) => return Ok(Vec::new()),
+            Err(ShelfError::Disk { path, cause }) if cause.kind() != io::ErrorKind::NotFound => {
+                return Err(ShelfError::Disk { path, cause });
+            }
+            Err(_) => {}
         }
         let path = self.partial.join(artifact.digest.to_string());
         let missing = at(&path, missing_chunks(&path, artifact))?;
