@@ -4,6 +4,7 @@ use flotilla_schemas::desired::Desired;
 use flotilla_schemas::fault::Answer;
 use flotilla_schemas::journal::Ack;
 use flotilla_schemas::release::Catalog;
+use flotilla_schemas::report::FaultReport;
 use flotilla_schemas::sign::{Signature, verify};
 use flotilla_schemas::topic::{EdgeTopic, ToTopic};
 use flotilla_schemas::{Topic, command::Command};
@@ -92,11 +93,17 @@ impl Core {
         own.then_some(message)
     }
 
+    /// Whether this is what the edge itself said of a cure of its own: it is not kept, so nothing is to be emptied.
+    fn told_closed(&self, payload: &[u8]) -> bool {
+        let report = serde_json::from_slice::<FaultReport>(payload);
+        report.is_ok_and(|report| report.open == 0 && report.meta.session == self.config.session)
+    }
+
     /// What the broker keeps of this edge: a fault that is no longer open is emptied, whoever left it there.
     fn echo(&mut self, rest: &EdgeTopic, payload: &[u8]) {
         let EdgeTopic::Fault(app, kind) = rest else { return };
         let open = self.faults.values().any(|open| open.fault.app == *app && open.fault.kind == *kind);
-        if !open && !payload.is_empty() {
+        if !open && !payload.is_empty() && !self.told_closed(payload) {
             let topic = Topic::Edge(self.config.edge.clone(), rest.clone());
             self.effect(Act::Publish(topic, Vec::new(), Send::State));
         }

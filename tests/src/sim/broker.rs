@@ -35,12 +35,18 @@ pub struct Broker {
     filters: BTreeMap<String, BTreeSet<String>>,
     queue: VecDeque<Delivery>,
     queued: u64,
+    published: BTreeMap<Topic, u64>,
 }
 
 impl Broker {
     pub fn new(weather: Weather) -> Self {
-        let (retained, filters) = (BTreeMap::new(), BTreeMap::new());
-        Self { weather, retained, filters, queue: VecDeque::new(), queued: 0 }
+        let (retained, filters, published) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { weather, retained, filters, queue: VecDeque::new(), queued: 0, published }
+    }
+
+    /// How often something was published on a topic.
+    pub fn published(&self, topic: &Topic) -> u64 {
+        self.published.get(topic).copied().unwrap_or_default()
     }
 
     /// How many deliveries there were.
@@ -53,6 +59,7 @@ impl Broker {
     }
 
     pub fn publish(&mut self, topic: &Topic, payload: Vec<u8>, sig: Option<Signature>, retain: bool) {
+        *self.published.entry(topic.clone()).or_default() += 1;
         let text = topic.to_string();
         let hears = |filters: &BTreeSet<String>| filters.iter().any(|filter| matches(filter, &text));
         let clients: Vec<String> = self
