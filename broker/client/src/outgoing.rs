@@ -7,8 +7,6 @@
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::Delivery;
-
 /// The most messages that wait.
 pub const QUEUE_MESSAGES_MAX: usize = 20_000;
 
@@ -17,6 +15,17 @@ pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The most QoS 1 messages under way at once.
 pub(crate) const UNACKED_MAX: usize = 64;
+
+/// How a message is to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Retained, QoS 1. While it waits, a later one for the same topic takes its place.
+    State,
+    /// QoS 1.
+    Message,
+    /// QoS 0: lost with the connection.
+    Reading,
+}
 
 /// A message to be sent.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,8 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::outgoing::{Outgoing, Request, UNACKED_MAX};
-use crate::{Delivery, LinkConfig, LinkEvent, Message, PACKET_BYTES_MAX, Shared};
+use crate::config::LinkConfig;
+use crate::event::{LinkEvent, Message};
+use crate::outgoing::{Delivery, Outgoing, Request, UNACKED_MAX};
+use crate::shared::Shared;
+
+/// The largest packet that a link takes from the broker, in bytes.
+pub const PACKET_BYTES_MAX: u32 = 1024 * 1024;
 
 /// The first pause before connecting again; it doubles up to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
