@@ -1,7 +1,7 @@
 //! Two fleets as real processes at one broker, with an edge and a center of the same ids: to each it is as if the other
 //! were not there.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by it")]
 
 mod lab;
 

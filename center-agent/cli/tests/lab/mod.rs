@@ -58,7 +58,7 @@ impl Lab {
             let added =
                 self.run(&format!("access add {user} --fleet {name} --json --access {}", access.display()));
             let added: Value = serde_json::from_str(&added).unwrap();
-            let token = added["token"].as_str().unwrap();
+            let token = text(&added, "/token");
             std::fs::write(self.folder.path().join(format!("{part}.token")), token).unwrap();
         }
         self.access = Some(access.to_owned());
