@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use flotilla_machine::DatabaseError;
+
 use crate::access::AccessError;
 use crate::entrance::{Listener, TlsError, TlsFiles, Transport};
 use crate::limits::Limits;
@@ -86,13 +88,8 @@ pub enum StartError {
         cause: io::Error,
     },
     /// Retained messages that cannot be read or written: no permission, no room, another broker in that folder.
-    #[error("open {}: {cause}; it must be writable, with room left, and no other broker's", file.display())]
-    Data {
-        /// The file.
-        file: PathBuf,
-        /// What the store says.
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
+    #[error("{0}; it must be writable, with room left, and no other broker's")]
+    Data(#[from] DatabaseError),
     /// The router's thread did not come up.
     #[error("{0}")]
     Router(String),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use flotilla_machine::DatabaseError;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
@@ -19,7 +20,7 @@ use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::metrics;
 use crate::registry::Registry;
-use crate::retained::{DiskError, FILE, Retained};
+use crate::retained::{FILE, Retained};
 use crate::router::Router;
 use crate::subscribers::Subscribers;
 use crate::sys;
@@ -192,9 +193,8 @@ async fn open_retained(folder: PathBuf, limits: Limits, meters: Arc<Meters>) -> 
             .map_err(|cause| StartError::Folder { folder: folder.clone(), cause })
             .map(|()| Retained::open(&folder, &limits, meters))
     });
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| StartError::Data { file, cause };
     match opened.await {
-        Ok(opened) => opened?.map_err(|cause: DiskError| failed(cause.into())),
-        Err(cause) => Err(failed(cause.into())),
+        Ok(opened) => Ok(opened??),
+        Err(ended) => Err(DatabaseError::Disk { path: file, cause: ended.to_string() }.into()),
     }
 }

@@ -13,14 +13,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use center_core::{
     Answer, Chunk, Config, Core, Effect, Held, Input, Note, OFFLINE, Refusal, RequestId, Step,
 };
 use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent};
+use flotilla_machine::Clock;
 use flotilla_schemas::journal::Batch;
-use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::{CenterTopic, Tree};
 use flotilla_schemas::{CenterId, Topic};
 use tokio::sync::{mpsc, oneshot};
@@ -37,25 +37,6 @@ const APPENDS_MAX: usize = 256;
 /// How long the driver waits before it begins again with what is on disk.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// The clocks of one run.
-#[derive(Debug, Clone, Copy)]
-struct Clock(Instant);
-
-impl Clock {
-    fn now(&self) -> Now {
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let wall_ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => ms(since),
-            Err(before) => -ms(before.duration()),
-        };
-        Now::new(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX), wall_ms)
-    }
-
-    fn at(&self, mono_ms: u64) -> tokio::time::Instant {
-        (self.0 + Duration::from_millis(mono_ms)).into()
-    }
-}
-
 /// What a driver is made from.
 pub(crate) struct Driver {
     pub config: Config,
@@ -69,7 +50,7 @@ pub(crate) struct Driver {
 impl Driver {
     /// Runs until it is told to stop, or whoever could tell it is gone.
     pub async fn run(mut self) {
-        let clock = Clock(Instant::now());
+        let clock = Clock::start();
         loop {
             match self.shift(clock).await {
                 Ok(()) => return,
@@ -142,7 +123,7 @@ impl Shift {
                 Some(event) = events.recv(), if self.appending < APPENDS_MAX => self.heard(event),
                 Some(appended) = appends.recv() => self.appended(appended),
                 Some(ask) = asks.recv() => self.asked(ask),
-                () = tokio::time::sleep_until(wake) => Some(Input::Tick),
+                () = tokio::time::sleep_until(wake.into()) => Some(Input::Tick),
             };
             if let Some(input) = input {
                 self.step(input).await?;
@@ -310,8 +291,6 @@ fn said(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use center_core::Request;
     use flotilla_broker::Broker;
     use flotilla_link::{BrokerUrl, Entry};
@@ -359,17 +338,17 @@ mod tests {
             foreign: Vec::new(),
             signer: Some(key.clone()),
         };
-        let full = Arc::new(AtomicBool::new(false));
-        let store = Store::on_disk(folder.path(), full.clone()).unwrap();
+        let disk = flotilla_machine::testing::Disk::default();
+        let store = Store::on_disk(folder.path(), &disk).unwrap();
         let shelf = Arc::new(Shelf::open(folder.path()).unwrap());
         let (desk, asks) = Desk::new();
         let (stop, stopped) = oneshot::channel();
         let driver = Driver { config: config(&key), link, store, shelf, asks, stop: stopped };
         let driver = tokio::spawn(driver.run());
         assert_eq!(set_list(&desk).await, Ok(1));
-        full.store(true, Ordering::Relaxed);
+        disk.fill();
         assert_eq!(set_list(&desk).await, Err(Gone));
-        full.store(false, Ordering::Relaxed);
+        disk.empty();
         assert_eq!(set_list(&desk).await, Ok(2), "what was refused has left nothing behind");
         stop.send(()).unwrap();
         driver.await.unwrap();

@@ -2,9 +2,8 @@
 //!
 //! Writes go to one thread, which puts all that have come meanwhile into one commit, so a burst of batches costs one
 //! sync. A write is on disk when it is answered, and may be repeated: an append of what is there finds it there, and
-//! a document never goes back to a lower version. What a failing disk makes of the file, `file` puts right.
+//! a document never goes back to a lower version.
 
-mod file;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -12,14 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use center_core::{Held, Intervals, Row, Write};
+use flotilla_machine::redb::{
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+};
+use flotilla_machine::{DatabaseError, DatabaseFile, Redb};
 use flotilla_schemas::journal::{Batch, Lane};
 use flotilla_schemas::{EdgeId, EpochId, Json};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::types::StoredRecord;
-use file::File;
 use writer::{Done, Job, Writer};
 
 /// Edge, journal, lane, number.
@@ -32,6 +33,9 @@ const ROWS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rows");
 
 /// The file's name within the data folder.
 pub const FILE: &str = "center.redb";
+
+/// redb's page cache.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The most writes that wait for the thread; whoever writes then waits.
 const WAITING_MAX: usize = 1024;
@@ -63,14 +67,23 @@ pub enum StoreError {
     Closed(PathBuf),
 }
 
-type Redb<T> = Result<T, redb::Error>;
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::InUse(path) => Self::InUse(path),
+            DatabaseError::Damaged { path, cause } => Self::Content { path, cause },
+            DatabaseError::Disk { path, cause } => Self::Disk { path, cause },
+        }
+    }
+}
+
 /// Arrival, journal, lane, and the record as it is on disk.
 type Found = (u64, String, u8, Vec<u8>);
 
 /// A center's store; cheap to clone. The file is closed when the last clone is gone.
 #[derive(Clone)]
 pub struct Store {
-    file: Arc<File>,
+    file: Arc<DatabaseFile>,
     jobs: mpsc::Sender<Job>,
     arrived: watch::Receiver<u64>,
 }
@@ -78,19 +91,16 @@ pub struct Store {
 impl Store {
     /// Opens the store of a data folder; makes it if there is none.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        Self::with(File::open(folder.join(FILE))?)
+        Self::with(DatabaseFile::open(folder.join(FILE), CACHE_BYTES)?)
     }
 
-    /// A store on a disk that takes nothing while `full`.
+    /// A store on a disk that may be full.
     #[cfg(test)]
-    pub(crate) fn on_disk(
-        folder: &Path,
-        full: Arc<std::sync::atomic::AtomicBool>,
-    ) -> Result<Self, StoreError> {
-        Self::with(file::testing::open(folder.join(FILE), full))
+    pub(crate) fn on_disk(folder: &Path, disk: &flotilla_machine::testing::Disk) -> Result<Self, StoreError> {
+        Self::with(disk.open(folder.join(FILE), CACHE_BYTES)?)
     }
 
-    fn with(file: File) -> Result<Self, StoreError> {
+    fn with(file: DatabaseFile) -> Result<Self, StoreError> {
         let file = Arc::new(file);
         file.with(prepare)?;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
@@ -119,6 +129,10 @@ impl Store {
         answer.await.map_err(|_| closed())?
     }
 
+    fn read<T>(&self, read: impl FnOnce(&Database) -> Redb<T>) -> Result<T, StoreError> {
+        Ok(self.file.with(read)?)
+    }
+
     /// Grows whenever records have arrived.
     pub fn arrived(&self) -> watch::Receiver<u64> {
         self.arrived.clone()
@@ -130,7 +144,7 @@ impl Store {
             let rows = database.begin_read()?.open_table(ROWS)?;
             rows.iter()?.map(|entry| Ok(entry?.1.value().to_vec())).collect()
         };
-        let rows = self.file.with(read)?;
+        let rows = self.read(read)?;
         rows.iter().map(|bytes| self.parse(bytes)).collect()
     }
 
@@ -138,7 +152,7 @@ impl Store {
     pub fn count(&self) -> Result<u64, StoreError> {
         let read =
             |database: &Database| -> Redb<u64> { Ok(database.begin_read()?.open_table(RECORDS)?.len()?) };
-        self.file.with(read)
+        self.read(read)
     }
 
     /// The greatest number of each journal and lane of an edge.
@@ -156,7 +170,7 @@ impl Store {
             }
             Ok(found)
         };
-        let found = self.file.with(read)?;
+        let found = self.read(read)?;
         let head = |(epoch, lane, bytes): (String, u8, Vec<u8>)| {
             Ok(((self.id(epoch)?, self.lane(lane)?), self.parse::<Intervals>(&bytes)?.head()))
         };
@@ -178,7 +192,7 @@ impl Store {
             let range = records.range(key(first)..=key(last))?.take(limit);
             range.map(|entry| Ok(entry?.1.value().to_vec())).collect()
         };
-        let records = self.file.with(read)?;
+        let records = self.read(read)?;
         records.iter().map(|bytes| self.parse(bytes)).collect()
     }
 
@@ -211,7 +225,7 @@ impl Store {
             }
             Ok(found)
         };
-        let found = self.file.with(read)?;
+        let found = self.read(read)?;
         let stored = |(arrival, epoch, lane, bytes): Found| {
             let (epoch, lane, record) = (self.id(epoch)?, self.lane(lane)?, self.parse(&bytes)?);
             Ok(StoredRecord { arrival, epoch, lane, record })
@@ -248,7 +262,6 @@ fn prepare(database: &Database) -> Redb<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     use center_core::{Document, Ver};
     use flotilla_schemas::journal::{Body, Record};
@@ -337,15 +350,15 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_refuses_what_comes_and_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Arc::new(AtomicBool::new(false));
-        let store = Store::on_disk(folder.path(), disk.clone()).unwrap();
+        let disk = flotilla_machine::testing::Disk::default();
+        let store = Store::on_disk(folder.path(), &disk).unwrap();
         store.append(batch(1, 3, 1)).await.unwrap();
-        disk.store(true, Ordering::Relaxed);
+        disk.fill();
         for _ in 0..2 {
             let error = store.append(batch(4, 3, 1)).await.unwrap_err();
             assert!(matches!(&error, StoreError::Disk { .. }), "{error}");
         }
-        disk.store(false, Ordering::Relaxed);
+        disk.empty();
         assert_eq!(store.count(), Ok(3));
         assert_eq!(store.append(batch(4, 3, 1)).await, Ok(held(1, 6, None, 3)));
     }

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use edge_core::{Act, Core, Effect, EffectId, Failure, Input, Outcome, Persist, ScriptFiles, Send};
 use flotilla_link::{Delivery, Link, LinkEvent};
+use flotilla_machine::Clock;
 use flotilla_schemas::fault::kind;
 use flotilla_schemas::journal::{Batch, Lane};
-use flotilla_schemas::time::Now;
 use flotilla_schemas::topic::EdgeTopic;
 use flotilla_schemas::{AppId, Artifact, Digest, Json, Topic};
 use tokio::sync::mpsc;
@@ -38,30 +38,6 @@ const UNSAVED_MAX: usize = 65_536;
 
 /// How often the machine is looked at.
 const VITALS_EVERY: Duration = Duration::from_secs(10);
-
-/// The clocks of one run.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
-
-impl Clock {
-    pub fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    pub fn now(&self) -> Now {
-        let mono_ms = u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let wall_ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => ms(since),
-            Err(before) => -ms(before.duration()),
-        };
-        Now::new(mono_ms, wall_ms)
-    }
-
-    fn at(&self, mono_ms: u64) -> tokio::time::Instant {
-        (self.0 + Duration::from_millis(mono_ms)).into()
-    }
-}
 
 /// What drives one core.
 pub struct Driver {
@@ -143,7 +119,7 @@ impl Driver {
                 () = std::future::ready(()), if !self.answered.is_empty() => None,
                 Some(input) = inputs.recv() => Some(input),
                 Some(event) = events.recv() => self.heard(event),
-                () = tokio::time::sleep_until(wake) => Some(Input::Tick),
+                () = tokio::time::sleep_until(wake.into()) => Some(Input::Tick),
                 _ = vitals.tick() => Some(self.vitals()),
                 () = tokio::time::sleep(COMMIT_RETRY), if !self.unsaved.is_empty() => Some(Input::Tick),
             };

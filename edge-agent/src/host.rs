@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use edge_core::Input;
 use flotilla_sandbox::{Host, HostError, Level, Reply};
@@ -58,8 +57,7 @@ impl Host for AppHost {
     }
 
     fn now_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(flotilla_machine::wall_ms()).unwrap_or(0)
     }
 
     fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, HostError> {

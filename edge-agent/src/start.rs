@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use edge_core::Core;
 use flotilla_link::{Broker, Entry, EntryError, Link, LinkConfig};
+use flotilla_machine::Clock;
 use flotilla_sandbox::{EquipmentError, Sandbox, SandboxError, SandboxLimits};
 use flotilla_schemas::fleet::{Fleet, FleetError};
 use flotilla_schemas::report::Profile;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::apps::Apps;
-use crate::driver::{Clock, Driver};
+use crate::driver::Driver;
 use crate::equipment::{Devices, Equipment};
 use crate::identity::{self, IdentityError};
 #[cfg(feature = "disk")]

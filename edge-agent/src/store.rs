@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use edge_core::{Found, Persist};
+#[cfg(feature = "disk")]
+use flotilla_machine::DatabaseError;
 use flotilla_schemas::journal::Lane;
 use flotilla_schemas::{AppId, EpochId, Json};
 
 #[cfg(feature = "disk")]
 mod disk;
-#[cfg(feature = "disk")]
-mod file;
 mod memory;
 
 #[cfg(feature = "disk")]
@@ -47,6 +47,17 @@ pub enum StoreError {
         /// What is wrong.
         cause: String,
     },
+}
+
+#[cfg(feature = "disk")]
+impl From<DatabaseError> for StoreError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::InUse(path) => Self::InUse(path),
+            DatabaseError::Damaged { path, cause } => Self::Content { path, cause },
+            DatabaseError::Disk { path, cause } => Self::Disk { path, cause },
+        }
+    }
 }
 
 /// An edge's store.

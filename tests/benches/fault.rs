@@ -15,6 +15,7 @@ use center_agent::prove::{File, ScriptFiles};
 use edge_agent::Edge;
 use flotilla_broker::Broker;
 use flotilla_link::{BrokerUrl, Delivery, Entry, Link, LinkConfig, LinkEvent};
+use flotilla_machine::redb::{Database, TableDefinition};
 use flotilla_sandbox::prove::Settings;
 use flotilla_sandbox::{Sandbox, SandboxLimits};
 use flotilla_schemas::app::Manifest;
@@ -265,8 +266,8 @@ async fn ping_pong(url: &BrokerUrl, rounds: usize, pause: Duration) -> Vec<Durat
 }
 
 /// A commit of a record of a fault's size into a table like the journal's.
-fn commit(database: &redb::Database, number: u64) -> Duration {
-    const TABLE: redb::TableDefinition<'_, (u8, u64), &[u8]> = redb::TableDefinition::new("journal");
+fn commit(database: &Database, number: u64) -> Duration {
+    const TABLE: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("journal");
     let began = Instant::now();
     let transaction = database.begin_write().unwrap();
     transaction.open_table(TABLE).unwrap().insert((0, number), [7; 800].as_slice()).unwrap();
@@ -309,7 +310,7 @@ async fn main() {
     let api = Api { url: format!("http://{}", center.api()), token: center.token().to_owned() };
     tokio::task::spawn_blocking(move || publish(&api)).await.unwrap();
 
-    let database = redb::Database::create(path.join("floor.redb")).unwrap();
+    let database = Database::create(path.join("floor.redb")).unwrap();
     let (mut pings, mut commits) = (Vec::new(), Vec::new());
     let end = Instant::now() + Duration::from_secs(90);
     while faults().len() < FAULTS && Instant::now() < end {

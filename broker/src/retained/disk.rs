@@ -1,86 +1,66 @@
 //! Retained messages on disk: one table, topic to message as [`crate::message`] writes it.
-//!
-//! After an I/O error redb refuses all until it is opened again, so that is what the next write begins with.
 
 use std::path::PathBuf;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use flotilla_machine::redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use flotilla_machine::{DatabaseError, DatabaseFile, Redb};
 
 use crate::message::Message;
 
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("retained");
 
-/// How the file is opened, each time anew.
-pub(crate) type Open = Box<dyn Fn() -> Result<Database, DatabaseError> + Send>;
+/// redb's page cache: it serves writes alone, as what is read is all in memory.
+pub(crate) const CACHE_BYTES: usize = 64 << 20;
 
-/// Why the disk did not do it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DiskError {
-    #[error("{0}")]
-    Open(#[from] DatabaseError),
-    #[error("{0}")]
-    Access(#[from] redb::Error),
-}
-
-pub(crate) struct Disk {
-    open: Open,
-    database: Option<Database>,
-}
+pub(crate) struct Disk(DatabaseFile);
 
 /// What is to become of a topic on disk.
 pub(crate) type Change = (String, Option<Message>);
 
 impl Disk {
-    pub(crate) fn at(path: PathBuf) -> Self {
-        Self { open: Box::new(move || Database::create(&path)), database: None }
+    pub(crate) fn open(path: PathBuf) -> Result<Self, DatabaseError> {
+        DatabaseFile::open(path, CACHE_BYTES).map(Self)
     }
 
     #[cfg(test)]
-    pub(crate) fn opened_by(open: Open) -> Self {
-        Self { open, database: None }
+    pub(crate) fn of(file: DatabaseFile) -> Self {
+        Self(file)
     }
 
     /// Reads everything, and makes sure that the file can be written. Records that no version of ours wrote are
     /// logged and left out.
-    pub(crate) fn load(&mut self) -> Result<Vec<Message>, DiskError> {
+    pub(crate) fn load(&self) -> Result<Vec<Message>, DatabaseError> {
         self.write(&[])?;
-        let Some(database) = &self.database else { return Ok(Vec::new()) };
-        let read = database.begin_read().map_err(redb::Error::from)?;
-        let table = read.open_table(TABLE).map_err(redb::Error::from)?;
-        let mut all = Vec::new();
-        for row in table.iter().map_err(redb::Error::from)? {
-            let (topic, record) = row.map_err(redb::Error::from)?;
-            match Message::open_kept(record.value()) {
-                Some(message) if message.topic() == topic.value() => all.push(message),
-                _ => tracing::warn!(topic = topic.value(), "a retained message on disk is unreadable"),
+        self.0.with(|database| {
+            let table = database.begin_read()?.open_table(TABLE)?;
+            let mut all = Vec::new();
+            for row in table.iter()? {
+                let (topic, record) = row?;
+                match Message::open_kept(record.value()) {
+                    Some(message) if message.topic() == topic.value() => all.push(message),
+                    _ => tracing::warn!(topic = topic.value(), "a retained message on disk is unreadable"),
+                }
             }
-        }
-        Ok(all)
+            Ok(all)
+        })
     }
 
     /// Makes all changes in one transaction and returns when they are on disk.
-    pub(crate) fn write(&mut self, changes: &[Change]) -> Result<(), DiskError> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => (self.open)()?,
-        };
-        commit(&database, changes)?;
-        self.database = Some(database);
-        Ok(())
+    pub(crate) fn write(&self, changes: &[Change]) -> Result<(), DatabaseError> {
+        self.0.with(|database| commit(database, changes))
     }
 }
 
-fn commit(database: &Database, changes: &[Change]) -> Result<(), DiskError> {
-    let write = database.begin_write().map_err(redb::Error::from)?;
+fn commit(database: &Database, changes: &[Change]) -> Redb<()> {
+    let write = database.begin_write()?;
     {
-        let mut table = write.open_table(TABLE).map_err(redb::Error::from)?;
+        let mut table = write.open_table(TABLE)?;
         for (topic, message) in changes {
             match message {
-                Some(message) => table.insert(topic.as_str(), &message.body()[..]),
-                None => table.remove(topic.as_str()),
-            }
-            .map_err(redb::Error::from)?;
+                Some(message) => table.insert(topic.as_str(), &message.body()[..])?,
+                None => table.remove(topic.as_str())?,
+            };
         }
     }
-    Ok(write.commit().map_err(redb::Error::from)?)
+    Ok(write.commit()?)
 }

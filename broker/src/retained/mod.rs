@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use flotilla_machine::DatabaseError;
 use rumqttd::protocol::QoS;
 use tokio::sync::oneshot;
 
@@ -23,7 +24,7 @@ use crate::limits::Limits;
 use crate::lock::lock;
 use crate::message::{Message, now_us};
 use crate::meters::Meters;
-pub(crate) use disk::{Disk, DiskError};
+use disk::Disk;
 use room::{Room, Used};
 use tree::Tree;
 
@@ -76,11 +77,11 @@ struct State {
 
 impl Retained {
     /// Opens the store in a folder that exists, and loads it whole.
-    pub(crate) fn open(folder: &Path, limits: &Limits, meters: Arc<Meters>) -> Result<Self, DiskError> {
-        Self::load(Disk::at(folder.join(FILE)), limits, meters)
+    pub(crate) fn open(folder: &Path, limits: &Limits, meters: Arc<Meters>) -> Result<Self, DatabaseError> {
+        Self::load(Disk::open(folder.join(FILE))?, limits, meters)
     }
 
-    fn load(mut disk: Disk, limits: &Limits, meters: Arc<Meters>) -> Result<Self, DiskError> {
+    fn load(disk: Disk, limits: &Limits, meters: Arc<Meters>) -> Result<Self, DatabaseError> {
         let shared = Arc::new(Shared::default());
         let mut state = lock(&shared.state);
         for message in disk.load()? {
@@ -204,7 +205,7 @@ impl State {
     }
 }
 
-fn write_until_closed(shared: &Shared, mut disk: Disk, meters: &Meters) {
+fn write_until_closed(shared: &Shared, disk: Disk, meters: &Meters) {
     let mut failing = false;
     loop {
         let (changes, waiting, closing) = next_batch(shared, failing, meters);
@@ -260,8 +261,6 @@ fn next_batch(shared: &Shared, failing: bool, meters: &Meters) -> Batch {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use rumqttd::protocol::PublishProperties;
 
     use super::*;
@@ -364,73 +363,25 @@ mod tests {
         }
         assert_eq!(retained.page("#", None, 9).len(), 2);
         retained.close();
-        let mut disk = Disk::at(folder.path().join(FILE));
+        let disk = Disk::open(folder.path().join(FILE)).unwrap();
         assert_eq!(
             disk.load().unwrap().iter().map(Message::topic).collect::<Vec<_>>(),
             ["replaced", "stays"]
         );
     }
 
-    /// A file in memory that fails while it is told to.
-    #[derive(Debug, Clone, Default)]
-    struct Faulty {
-        bytes: Arc<Mutex<Vec<u8>>>,
-        failing: Arc<AtomicBool>,
-    }
-
-    impl Faulty {
-        fn check(&self) -> std::io::Result<()> {
-            if self.failing.load(Ordering::SeqCst) {
-                Err(std::io::ErrorKind::StorageFull.into())
-            } else {
-                Ok(())
-            }
-        }
-    }
-
-    impl redb::StorageBackend for Faulty {
-        fn len(&self) -> std::io::Result<u64> {
-            Ok(lock(&self.bytes).len() as u64)
-        }
-
-        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-            let start = offset as usize;
-            out.copy_from_slice(&lock(&self.bytes)[start..start + out.len()]);
-            Ok(())
-        }
-
-        fn set_len(&self, len: u64) -> std::io::Result<()> {
-            self.check()?;
-            lock(&self.bytes).resize(len as usize, 0);
-            Ok(())
-        }
-
-        fn sync_data(&self) -> std::io::Result<()> {
-            self.check()
-        }
-
-        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-            self.check()?;
-            let start = offset as usize;
-            lock(&self.bytes)[start..start + data.len()].copy_from_slice(data);
-            Ok(())
-        }
-    }
-
     #[tokio::test]
     async fn a_full_disk_is_told_to_the_publisher_and_caught_up_with_when_there_is_room() {
-        let file = Faulty::default();
-        let open = || {
-            let file = file.clone();
-            Disk::opened_by(Box::new(move || redb::Database::builder().create_with_backend(file.clone())))
-        };
+        let folder = tempfile::tempdir().unwrap();
+        let disk = flotilla_machine::testing::Disk::default();
+        let open = || Disk::of(disk.open(folder.path().join(FILE), disk::CACHE_BYTES).unwrap());
         let retained = Retained::load(open(), &Limits::default(), Arc::default()).unwrap();
         let put = |topic| retained.put(message(topic, topic), drop).unwrap().unwrap();
         assert_eq!(put("a").await, Ok(Ok(())));
-        file.failing.store(true, Ordering::SeqCst);
+        disk.fill();
         assert_eq!(put("b").await, Ok(Err(Unwritten)));
         assert_eq!(put("c").await, Ok(Err(Unwritten)));
-        file.failing.store(false, Ordering::SeqCst);
+        disk.empty();
         assert_eq!(put("d").await, Ok(Ok(())));
         retained.close();
         let retained = Retained::load(open(), &Limits::default(), Arc::default()).unwrap();

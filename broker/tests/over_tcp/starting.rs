@@ -37,7 +37,7 @@ async fn a_port_in_use_is_named() {
 async fn a_data_folder_that_another_broker_has_is_named_and_left_alone() {
     let served = serve(Limits::default()).await;
     let error = error(config(&served.folder, Limits::default())).await;
-    assert!(matches!(error, StartError::Data { .. }));
+    assert!(matches!(error, StartError::Data(_)));
     assert!(error.to_string().contains("retained.redb"), "{error}");
 }
 
@@ -50,7 +50,7 @@ async fn a_data_folder_that_cannot_be_made_or_read_is_named() {
     std::fs::remove_file(folder.path().join("broker")).unwrap();
     std::fs::create_dir(folder.path().join("broker")).unwrap();
     std::fs::write(folder.path().join("broker/retained.redb"), "rubbish").unwrap();
-    assert!(matches!(error(config(&folder, Limits::default())).await, StartError::Data { .. }));
+    assert!(matches!(error(config(&folder, Limits::default())).await, StartError::Data(_)));
     assert_eq!(std::fs::read(folder.path().join("broker/retained.redb")).unwrap(), b"rubbish");
 }
 

@@ -1,11 +1,12 @@
 //! What is only looked at.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use center_core::Core;
+use flotilla_machine::wall_ms;
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::journal::Lane;
 use flotilla_schemas::proof::Proof;
@@ -77,9 +78,7 @@ pub(super) async fn faults(
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Answer<StatusView> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ts = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    Ok(Json(api.desk.look(move |core| core.status_view(ts)).await?))
+    Ok(Json(api.desk.look(|core| core.status_view(wall_ms())).await?))
 }
 
 async fn known(api: &Api, edge: &EdgeId) -> Result<(), Problem> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use center_core::{Held, Intervals, Row, Write};
+use flotilla_machine::redb::{self, ReadableTable, WriteTransaction};
+use flotilla_machine::{DatabaseFile, Redb};
 use flotilla_schemas::journal::Batch;
-use redb::{ReadableTable, WriteTransaction};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::file::File;
-use super::{ARRIVALS, INTERVALS, RECORDS, ROWS, Redb, StoreError};
+use super::{ARRIVALS, INTERVALS, RECORDS, ROWS, StoreError};
 
 /// The most writes of one commit.
 const GROUP_MAX: usize = 256;
@@ -49,7 +49,7 @@ impl Job {
 }
 
 pub(super) struct Writer {
-    pub file: Arc<File>,
+    pub file: Arc<DatabaseFile>,
     /// Grows by the number of records that are new.
     pub arrivals: watch::Sender<u64>,
 }
@@ -76,7 +76,7 @@ impl Writer {
         if let Ok(stored @ 1..) = written {
             self.arrivals.send_modify(|arrivals| *arrivals += stored);
         }
-        group.into_iter().for_each(|job| job.answer(written.clone().map(drop)));
+        group.into_iter().for_each(|job| job.answer(written.clone().map(drop).map_err(StoreError::from)));
     }
 }
 

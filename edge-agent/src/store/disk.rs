@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use edge_core::{Found, Persist};
+use flotilla_machine::redb::{Database, ReadTransaction, TableDefinition, WriteTransaction};
+use flotilla_machine::redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use flotilla_machine::{DatabaseFile, Redb};
 use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane};
 use flotilla_schemas::{AppId, EpochId, Json};
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
-use redb::{TableDefinition, WriteTransaction};
 
-use super::file::File;
 use super::{APP_KEYS_BYTES_MAX, Numbered, StoreError};
 
 const JOURNAL: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("journal");
@@ -23,15 +23,16 @@ const MARKS: TableDefinition<'_, &str, &str> = TableDefinition::new("marks");
 /// The file's name within the data folder.
 pub const FILE: &str = "edge.redb";
 
-/// A store on disk.
-pub struct Disk(File);
+/// redb's page cache; an edge reads little, and each byte of it is resident memory.
+const CACHE_BYTES: usize = 1024 * 1024;
 
-pub(super) type Redb<T> = Result<T, redb::Error>;
+/// A store on disk.
+pub struct Disk(DatabaseFile);
 
 impl Disk {
     /// Opens the store of a data folder; makes it, under this epoch, if there is none.
     pub fn open(folder: &Path, new_epoch: &EpochId) -> Result<Self, StoreError> {
-        let store = Self(File::open(folder.join(FILE))?);
+        let store = Self(DatabaseFile::open(folder.join(FILE), CACHE_BYTES)?);
         store.prepare(new_epoch)?;
         Ok(store)
     }
@@ -39,7 +40,14 @@ impl Disk {
     /// Opens the store that a data folder has already.
     pub fn open_existing(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(FILE);
-        if path.exists() { Ok(Self(File::open(path)?)) } else { Err(StoreError::Missing(path)) }
+        match path.exists() {
+            true => Ok(Self(DatabaseFile::open(path, CACHE_BYTES)?)),
+            false => Err(StoreError::Missing(path)),
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&Database) -> Redb<T>) -> Result<T, StoreError> {
+        Ok(self.0.with(act)?)
     }
 
     fn content(&self, cause: String) -> StoreError {
@@ -47,7 +55,7 @@ impl Disk {
     }
 
     fn prepare(&self, new_epoch: &EpochId) -> Result<(), StoreError> {
-        self.0.with(|database| {
+        self.with(|database| {
             let transaction = database.begin_write()?;
             {
                 transaction.open_table(JOURNAL)?;
@@ -64,7 +72,7 @@ impl Disk {
 
     /// What a core boots from.
     pub fn found(&self) -> Result<Found, StoreError> {
-        let found = self.0.with(|database| {
+        let found = self.with(|database| {
             let transaction = database.begin_read()?;
             let epoch = transaction.open_table(MARKS)?.get("epoch")?.map(|mark| mark.value().to_owned());
             let mut lanes = [(0, 1, 0); 3];
@@ -86,7 +94,7 @@ impl Disk {
         if changes.is_empty() {
             return Ok(());
         }
-        self.0.with(|database| {
+        self.with(|database| {
             let transaction = database.begin_write()?;
             for change in changes {
                 apply(&transaction, change)?;
@@ -97,7 +105,7 @@ impl Disk {
 
     /// Records of a lane from `first` to `last`, as they were written, as many as one batch holds, at least one if there is one.
     pub fn records(&self, lane: Lane, first: u64, last: u64) -> Result<Vec<Numbered>, StoreError> {
-        let records = self.0.with(|database| {
+        let records = self.with(|database| {
             let (mut records, mut bytes) = (Vec::new(), 0);
             let journal = database.begin_read()?.open_table(JOURNAL)?;
             for entry in journal.range((lane.number(), first)..=(lane.number(), last))? {
@@ -120,7 +128,7 @@ impl Disk {
 
     /// A value that an app keeps.
     pub fn key(&self, app: &AppId, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.with(|database| {
+        self.with(|database| {
             let keys = database.begin_read()?.open_table(KEYS)?;
             Ok(keys.get((app.as_str(), key))?.map(|value| value.value().to_vec()))
         })
@@ -128,7 +136,7 @@ impl Disk {
 
     /// Keeps a value of an app, or forgets it; false if the app would keep more than [`APP_KEYS_BYTES_MAX`].
     pub fn set_key(&self, app: &AppId, key: &str, value: Option<&[u8]>) -> Result<bool, StoreError> {
-        self.0.with(|database| {
+        self.with(|database| {
             let transaction = database.begin_write()?;
             {
                 let mut keys = transaction.open_table(KEYS)?;
@@ -251,15 +259,15 @@ mod tests {
     #[test]
     fn what_a_full_disk_refused_is_taken_when_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
-        let full = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let store = Disk(super::super::file::testing::open(folder.path().join(FILE), full.clone()));
+        let disk = flotilla_machine::testing::Disk::default();
+        let store = Disk(disk.open(folder.path().join(FILE), CACHE_BYTES).unwrap());
         store.prepare(&"e".parse().unwrap()).unwrap();
         store.commit(&[append(1)]).unwrap();
-        full.store(true, std::sync::atomic::Ordering::Relaxed);
+        disk.fill();
         for _ in 0..3 {
             assert!(matches!(store.commit(&[append(2)]), Err(StoreError::Disk { .. })));
         }
-        full.store(false, std::sync::atomic::Ordering::Relaxed);
+        disk.empty();
         store.commit(&[append(2)]).unwrap();
         assert_eq!(store.records(Lane::Event, 1, 9).unwrap(), [written(1), written(2)]);
     }
