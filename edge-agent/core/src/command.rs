@@ -1,73 +1,121 @@
 //! One-off commands: for this session, each id once.
+//!
+//! Only what is carried out is recorded. A command for another session, or one too many, is answered and leaves nothing
+//! behind, so that old ones that come again take no room from what happened here.
 
 use std::collections::BTreeSet;
 
 use flotilla_schemas::command::{Command, Order, Reply};
 use flotilla_schemas::journal::{Body, Lane};
 use flotilla_schemas::topic::EdgeTopic;
-use flotilla_schemas::{AppId, CommandId, Topic};
+use flotilla_schemas::{CommandId, SessionId};
 
-use crate::core::Core;
 use crate::effect::Send;
+use crate::out::Out;
 
 /// The most commands of one session; a gateway that gets more is restarted or left alone.
-pub const COMMANDS_MAX: usize = 4096;
+pub(crate) const COMMANDS_MAX: usize = 4096;
 
-/// Commands of this session that were carried out, with what came of each.
+/// Commands of this session that were carried out.
 #[derive(Debug, Default)]
 pub(crate) struct Commands(BTreeSet<CommandId>);
 
-impl Core {
-    pub(crate) fn commanded(&mut self, command: Command) {
-        if command.edge != self.config.edge || self.commands.0.contains(&command.id) {
-            return;
+/// Why a command is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("it is for the session {0}, and this is {1}")]
+    Session(SessionId, SessionId),
+    #[error("this session has carried out {COMMANDS_MAX} commands")]
+    Full,
+    #[error("it needs a newer agent")]
+    Unknown,
+    #[error("it keeps nothing to show yet")]
+    Nothing,
+}
+
+impl Commands {
+    /// What is to be carried out now, for this id; its outcome is [told](Self::done).
+    pub fn take(&mut self, command: &Command, out: &mut Out) -> Option<Order> {
+        if command.edge != out.config.edge || self.0.contains(&command.id) {
+            return None;
         }
-        let result = if command.session != self.config.session {
-            Err(format!("it is for the session {}, and this is {}", command.session, self.config.session))
-        } else if self.commands.0.len() >= COMMANDS_MAX {
-            Err(format!("this session has carried out {COMMANDS_MAX} commands"))
-        } else {
-            self.commands.0.insert(command.id.clone());
-            match command.order.read::<Order>() {
-                Ok(order) => self.carry_out_order(&order),
-                Err(_) => Err("it needs a newer agent".to_owned()),
+        if let Err(refused) = self.may(command, out) {
+            reply(&command.id, false, refused.to_string(), out);
+            return None;
+        }
+        self.0.insert(command.id.clone());
+        match command.order.read::<Order>() {
+            Ok(order) => Some(order),
+            Err(_) => {
+                done(&command.id, Err(Refused::Unknown.to_string()), out);
+                None
             }
-        };
-        let (done, message) = match result {
-            Ok(message) => (true, message),
-            Err(message) => (false, message),
-        };
-        self.record(Lane::Fault, Body::Command { id: command.id.clone(), done, message: message.clone() });
-        let edge = self.config.edge.clone();
-        let topic = Topic::Edge(edge.clone(), EdgeTopic::Reply("command".to_owned()));
-        self.publish(topic, &Reply { v: 1, edge, id: command.id, done, message }, Send::Message);
-    }
-
-    fn carry_out_order(&mut self, order: &Order) -> Result<String, String> {
-        match order {
-            Order::RestartApp(app) => self.restart_app(app),
-            Order::ShowDesired => Err("it keeps nothing to show yet".to_owned()),
         }
     }
 
-    /// A person's restart also undoes quarantine and replacement.
-    fn restart_app(&mut self, id: &AppId) -> Result<String, String> {
-        let users: Vec<_> =
-            self.services.iter().filter(|(_, service)| service.uses(id)).map(|(id, _)| id.clone()).collect();
-        if users.is_empty() {
-            return Err(format!("no service of this edge uses {id}"));
+    fn may(&self, command: &Command, out: &Out) -> Result<(), Refused> {
+        if command.session != out.config.session {
+            return Err(Refused::Session(command.session.clone(), out.config.session.clone()));
         }
-        let kept = std::mem::take(&mut self.app(id.clone()).kept);
-        self.keep_app(id);
-        self.unload(id);
-        for service in &users {
-            self.retry_faults(service);
-            self.run_at_once(service);
+        if self.0.len() >= COMMANDS_MAX { Err(Refused::Full) } else { Ok(()) }
+    }
+}
+
+/// What came of a command: recorded and answered, in words.
+pub(crate) fn done(id: &CommandId, result: Result<String, String>, out: &mut Out) {
+    let (done, message) = match result {
+        Ok(message) => (true, message),
+        Err(message) => (false, message),
+    };
+    out.record(Lane::Fault, Body::Command { id: id.clone(), done, message: message.clone() });
+    reply(id, done, message, out);
+}
+
+fn reply(id: &CommandId, done: bool, message: String, out: &mut Out) {
+    let reply = Reply { v: 1, edge: out.config.edge.clone(), id: id.clone(), done, message };
+    out.publish(out.own(EdgeTopic::Reply("command".to_owned())), &reply, Send::Message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn command(id: &str, session: &SessionId) -> Command {
+        let command = serde_json::json!({
+            "v": 1, "edge": "e1", "session": session, "id": id, "order": {"restart-app": "a"}
+        });
+        serde_json::from_value(command).unwrap()
+    }
+
+    #[test]
+    fn an_id_is_carried_out_once() {
+        let (mut commands, mut out) = (Commands::default(), samples::out());
+        let session = out.config.session.clone();
+        for carried_out in [true, false, false] {
+            assert_eq!(commands.take(&command("x-1", &session), &mut out).is_some(), carried_out);
         }
-        Ok(match (kept.quarantined, kept.replaced_by) {
-            (true, _) => format!("{id} is released from quarantine and started anew"),
-            (false, Some(other)) => format!("{id} runs again in place of {other}"),
-            (false, None) => format!("{id} is started anew"),
-        })
+    }
+
+    #[test]
+    fn an_old_command_that_comes_again_and_again_leaves_no_record() {
+        let (mut commands, mut out) = (Commands::default(), samples::out());
+        for _ in 0..3 {
+            assert_eq!(commands.take(&command("x-1", &"another".parse().unwrap()), &mut out), None);
+        }
+        let step = out.take_step();
+        assert_eq!((step.persist, step.effects.len()), (vec![], 3), "each is answered");
+    }
+
+    #[test]
+    fn no_more_commands_are_remembered_than_the_most() {
+        let (mut commands, mut out) = (Commands::default(), samples::out());
+        let session = out.config.session.clone();
+        for n in 0..COMMANDS_MAX {
+            assert!(commands.take(&command(&format!("x-{n}"), &session), &mut out).is_some());
+        }
+        out.take_step();
+        assert_eq!(commands.take(&command("one-more", &session), &mut out), None);
+        assert_eq!(out.take_step().persist, []);
     }
 }

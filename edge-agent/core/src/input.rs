@@ -3,37 +3,10 @@
 use std::collections::BTreeMap;
 
 pub use flotilla_schemas::fault::Failure;
-use flotilla_schemas::fleet::Fleet;
-use flotilla_schemas::report::Profile;
-use flotilla_schemas::sign::{PublicKey, Signature};
-use flotilla_schemas::{AppId, Digest, EdgeId, PointId, SessionId, Topic, Value};
+use flotilla_schemas::sign::Signature;
+use flotilla_schemas::{AppId, Digest, PointId, Topic, Value};
 
 use crate::effect::EffectId;
-
-/// What does not change while an agent runs.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Whom the edge trusts.
-    pub fleet: Fleet,
-    /// The edge.
-    pub edge: EdgeId,
-    /// What verifies its signatures.
-    pub key: PublicKey,
-    /// This run of the agent.
-    pub session: SessionId,
-    /// What it can do; what the program was built without, it cannot.
-    pub profile: Profile,
-    /// The kind of processor: `x86_64`.
-    pub arch: String,
-    /// The sandbox's runtime: what machine code must match.
-    pub runtime: String,
-    /// Whether the sandbox can make machine code itself.
-    pub compiles: bool,
-    /// The agent's version.
-    pub agent: String,
-    /// The most bytes of records that the journal holds.
-    pub journal_bytes_max: u64,
-}
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,42 +5,44 @@
 //! core; booting is [`Core::from_records`].
 //!
 //! ```text
-//!             desired ──▶ slots ──▶ install ──▶ run ──▶ calls          (what should be, what is here, what happens)
-//!                                     ▲          │
-//!             chunks ──▶ download ────┘          ▼
-//!             answers ─────────────▶ fault ◀── failures ──▶ restore    (what went wrong, what is done about it)
-//!                                     │
-//!             devices ────────────────┤
-//!                                     ▼
-//!                                  journal ──▶ batches                 (what a center must know)
+//!             desired ──▶ wanted ──▶ program ──▶ calls             (what should be, what runs)
+//!                                     │    ▲
+//!                              failures    measures
+//!                                     ▼    │
+//!             answers ─────────────▶ fault                         (what went wrong, what is done about it)
+//!                                       ▲
+//!             devices ──────────▶ equipment
+//!
+//!             all of them ──▶ out ──▶ journal ──▶ batches          (what a center must know)
+//!                              └────▶ effects, reports
 //! ```
 //!
-//! Nothing here reads a clock, draws chance, or iterates in an order that is not its own.
+//! Each room has its own state and its own tests; each is given the one way [out](out) to speak through; what one needs
+//! of another it gives back, and [`core`](core) alone passes it on. Nothing here reads a clock, draws chance, or
+//! iterates in an order that is not its own.
 
-mod app;
 mod command;
+mod config;
 mod core;
-mod desired;
-mod download;
+mod door;
 mod effect;
 mod equipment;
 mod fault;
+mod found;
 mod input;
-mod install;
 mod journal;
-mod message;
 mod open;
-mod plan;
-mod profile;
-mod record;
+mod out;
+mod program;
 mod report;
-mod restore;
-mod run;
-mod service;
-mod turn;
+#[cfg(test)]
+mod samples;
+mod wanted;
 
-pub use crate::core::{Core, Found};
+pub use crate::core::Core;
+pub use config::Config;
 pub use effect::{Act, Code, Effect, EffectId, Persist, Send, Step};
 pub use equipment::{FLAP_MS, ILL_MAX, PROBE_MS as EQUIPMENT_PROBE_MS, REFUSAL_MS, WELL_MS, WELL_MS_MAX};
-pub use input::{Config, Failure, Health, Input, Outcome, ScriptFiles};
+pub use found::Found;
+pub use input::{Failure, Health, Input, Outcome, ScriptFiles};
 pub use journal::{HISTORY_RECORDS, PROBE_MS, RESEND_MS, RESEND_MS_MAX, WINDOW_MAX};

@@ -1,11 +1,12 @@
-//! Plans: the calls of one run, all of them known before the first is made.
+//! The calls of one run, all of them known before the first is made.
 //!
 //! A build without the feature `scripts` holds no scanner, validator or event list; it plans apps' own operations
 //! alone, and a script that reaches it all the same is refused.
 
+use flotilla_schemas::fault::Failure;
 use flotilla_schemas::{AppId, Value};
 
-use crate::input::{Failure, ScriptFiles};
+use crate::input::ScriptFiles;
 
 /// A call that is to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,5 +42,22 @@ pub(crate) fn plan(files: &ScriptFiles) -> Result<Vec<Call>, Failure> {
 /// Nothing is planned: this build reads no scripts.
 #[cfg(not(feature = "scripts"))]
 pub(crate) fn plan(_: &ScriptFiles) -> Result<Vec<Call>, Failure> {
-    Err(Failure::new(flotilla_schemas::fault::kind::SCRIPT_INVALID, crate::profile::NO_SCRIPTS))
+    use super::waits::Waits;
+    Err(Failure::new(flotilla_schemas::fault::kind::SCRIPT_INVALID, Waits::NoScripts.to_string()))
+}
+
+#[cfg(all(test, feature = "scripts"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_is_not_as_its_definition_says_gives_no_calls() {
+        let files = ScriptFiles {
+            definition: b"<!ELEMENT go EMPTY>".to_vec(),
+            events: br#"{"root": "go", "map": {}}"#.to_vec(),
+            text: b"<stop/>".to_vec(),
+        };
+        let failure = plan(&files).unwrap_err();
+        assert!(failure.kind.as_str().starts_with("script."), "{failure:?}");
+    }
 }

@@ -4,23 +4,23 @@
 //! becomes current between two runs, once all of it is on disk; until then, and without any network, the current one
 //! goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flotilla_schemas::desired::{EVERY_MS_MIN, Service, Trigger, Work};
-use flotilla_schemas::fault::How;
+use flotilla_schemas::fault::Failure;
 use flotilla_schemas::publisher::Publishers;
 use flotilla_schemas::release::{Release, ScriptRelease};
 use flotilla_schemas::sign::Signed;
-use flotilla_schemas::{AppId, Artifact, Digest, FaultId, ServiceId};
+use flotilla_schemas::{AppId, Artifact, Digest, FaultId};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{code, is_kept};
-use crate::core::Core;
-use crate::effect::{EffectId, Persist};
-use crate::input::Config;
-use crate::plan::Call;
-use crate::run::Run;
+use super::call::Call;
+use super::fit::{code, is_kept};
+use super::run::Run;
+use super::waits::Waits;
+use crate::config::Config;
+use crate::effect::EffectId;
 
 /// A service of this edge.
 #[derive(Debug, Default)]
@@ -39,8 +39,8 @@ pub(crate) struct ServiceState {
     pub fetching: bool,
     /// When it is to run, in milliseconds of running time.
     pub due: Option<u64>,
-    /// Why it waits; empty when it does not.
-    pub waits: String,
+    /// Why it waits, if it does.
+    pub waits: Option<Waits>,
 }
 
 /// What is kept of a service.
@@ -74,27 +74,25 @@ pub(crate) struct Opened {
 
 impl Installed {
     /// Verifies the documents.
-    pub fn open(&self, publishers: &Publishers) -> Result<Opened, String> {
-        let refused = |error| format!("what is installed is refused: {error}");
-        let script = self.script.as_ref().map(|script| publishers.open(script)).transpose();
-        let script = script.map_err(refused)?.map(Arc::new);
+    pub fn open(&self, publishers: &Publishers) -> Result<Opened, Waits> {
+        let script = self.script.as_ref().map(|script| publishers.open(script)).transpose()?.map(Arc::new);
         let open = |(app, signed): (&AppId, &Signed<Release>)| {
-            Ok((app.clone(), (signed.digest(), Arc::new(publishers.open(signed).map_err(refused)?))))
+            Ok((app.clone(), (signed.digest(), Arc::new(publishers.open(signed)?))))
         };
-        let apps = self.apps.iter().map(open).collect::<Result<_, String>>()?;
+        let apps = self.apps.iter().map(open).collect::<Result<_, Waits>>()?;
         Ok(Opened { service: self.service.clone(), script, apps })
     }
 }
 
 impl Opened {
     /// Definition, event list and script; none where an app runs by itself.
-    pub fn script_files(&self) -> Result<Option<[Artifact; 3]>, String> {
+    pub fn script_files(&self) -> Result<Option<[Artifact; 3]>, Waits> {
         let (Work::Script { events, .. }, Some(script)) = (&self.service.work, &self.script) else {
             return Ok(None);
         };
-        let list = script.events.get(events);
-        let list =
-            list.ok_or_else(|| format!("{} {} has no event list {events}", script.script, script.version))?;
+        let (name, version) = (script.script.clone(), script.version.to_string());
+        let lacking = || Waits::NoEvents { script: name, version, events: events.clone() };
+        let list = script.events.get(events).ok_or_else(lacking)?;
         Ok(Some([script.definition.clone(), list.clone(), script.text.clone()]))
     }
 
@@ -116,10 +114,11 @@ impl Opened {
     }
 
     /// All that is there for as long as it is installed: the script's files and the code that is kept.
-    pub fn artifacts(&self, config: &Config) -> Result<Vec<Artifact>, String> {
+    pub fn artifacts(&self, config: &Config) -> Result<Vec<Artifact>, Waits> {
         let mut artifacts: Vec<Artifact> = self.script_files()?.into_iter().flatten().collect();
+        let unfit = |failure: Failure| Waits::Unfit(failure.message);
         for (_, release) in self.apps.values().filter(|(_, release)| is_kept(config, release)) {
-            artifacts.push(code(config, release).map_err(|failure| failure.message)?.artifact().clone());
+            artifacts.push(code(config, release).map_err(unfit)?.artifact().clone());
         }
         Ok(artifacts)
     }
@@ -134,7 +133,13 @@ impl ServiceState {
         }
     }
 
-    /// Whether nothing is desired and nothing runs any more, but something is still installed or held.
+    /// What is wanted and is not current.
+    pub fn outstanding(&self) -> Option<&Service> {
+        let current = self.kept.current.as_ref().map(|installed| &installed.service);
+        self.wanted.as_ref().filter(|wanted| Some(*wanted) != current)
+    }
+
+    /// Whether nothing is desired and nothing runs any more.
     pub fn is_ended(&self) -> bool {
         self.wanted.is_none() && self.run.is_none()
     }
@@ -149,8 +154,13 @@ impl ServiceState {
         self.opened.as_ref().is_some_and(|opened| opened.apps.contains_key(app))
     }
 
+    /// Whether it is to run this app.
+    pub fn wants(&self, app: &AppId) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.apps.contains_key(app))
+    }
+
     /// When what is current is to run for the first time, or after what came before it.
-    fn first_due(&self, now_ms: u64) -> Option<u64> {
+    pub fn first_due(&self, now_ms: u64) -> Option<u64> {
         let service = &self.opened.as_ref()?.service;
         match service.trigger {
             Trigger::Once => (service.started > self.kept.ran).then_some(now_ms),
@@ -162,7 +172,7 @@ impl ServiceState {
     pub fn next_due(&self, began_ms: u64, now_ms: u64) -> Option<u64> {
         match self.opened.as_ref()?.service.trigger {
             Trigger::Once => None,
-            Trigger::EveryMs(every) => Some((began_ms + every.max(EVERY_MS_MIN)).max(now_ms)),
+            Trigger::EveryMs(every) => Some(began_ms.saturating_add(every.max(EVERY_MS_MIN)).max(now_ms)),
         }
     }
 
@@ -174,88 +184,46 @@ impl ServiceState {
         }
         self.opened = Some(opened);
         self.due = self.first_due(now_ms);
-        self.waits.clear();
+        (self.held, self.waits) = (None, None);
     }
 }
 
-impl Core {
-    pub(crate) fn service(&mut self, id: ServiceId) -> &mut ServiceState {
-        self.services.entry(id).or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn every(every_ms: u64) -> ServiceState {
+        let (installed, opened) = samples::installed("meter", Trigger::EveryMs(every_ms));
+        let mut state = ServiceState::default();
+        state.set_current(installed, opened, 0);
+        state
     }
 
-    pub(crate) fn keep_service(&mut self, id: &ServiceId) {
-        let kept = self.service(id.clone()).kept.clone();
-        self.keep(format!("service/{id}"), &kept);
+    #[test]
+    fn missed_runs_are_not_made_up_for_and_no_period_is_too_long_or_too_short() {
+        assert_eq!(every(1_000).next_due(100, 200), Some(1_100));
+        assert_eq!(every(1_000).next_due(100, 5_000), Some(5_000));
+        assert_eq!(every(1).next_due(100, 100), Some(100 + EVERY_MS_MIN));
+        assert_eq!(every(u64::MAX).next_due(100, 100), Some(u64::MAX));
     }
 
-    /// At boot: what was current is verified and is due.
-    pub(crate) fn reopen_services(&mut self) {
-        let mut services = std::mem::take(&mut self.services);
-        for service in services.values_mut() {
-            let Some(installed) = &service.kept.current else { continue };
-            let opened = installed.open(&self.publishers);
-            match opened.and_then(|opened| self.unfit(&opened).map(|_| opened)) {
-                Ok(opened) => {
-                    service.opened = Some(opened);
-                    service.due = service.first_due(self.now.mono_ms);
-                }
-                Err(error) => service.waits = error,
-            }
-        }
-        self.services = services;
+    #[test]
+    fn what_runs_once_runs_once_for_each_start() {
+        let (installed, opened) = samples::installed("meter", Trigger::Once);
+        let mut state = ServiceState::default();
+        state.set_current(installed, opened, 7);
+        assert_eq!(state.due, Some(7));
+        state.kept.ran = 1;
+        assert_eq!(state.first_due(8), None);
     }
 
-    /// A service that is gone takes its faults, its apps, what they keep and its files with it.
-    pub(crate) fn service_ended(&mut self, id: &ServiceId) {
-        let Some(ServiceState { kept: Kept { current: Some(current), before, .. }, .. }) =
-            self.services.remove(id)
-        else {
-            return;
-        };
-        self.forget(format!("service/{id}"));
-        let apps: BTreeSet<&AppId> =
-            current.apps.keys().chain(before.iter().flat_map(|b| b.apps.keys())).collect();
-        apps.into_iter().for_each(|app| self.forget_keys(app));
-        self.record_event("service-removed", [("service", id.as_str().into())]);
-        self.close_faults(id, How::Moot);
-        self.unload_unused();
-        self.sweep();
-    }
-
-    /// Forgets what an app keeps, unless another service uses it or is to.
-    fn forget_keys(&mut self, app: &AppId) {
-        let wants = |service: &ServiceState| {
-            service.wanted.as_ref().is_some_and(|wanted| wanted.apps.contains_key(app))
-        };
-        if !self.services.values().any(|service| service.uses(app) || wants(service)) {
-            self.step.persist.push(Persist::DeleteKeys(app.clone()));
-        }
-    }
-
-    /// What it waited for is there: it runs now, or as soon as the run under way has ended.
-    pub(crate) fn run_at_once(&mut self, id: &ServiceId) {
-        let now_ms = self.now.mono_ms;
-        let service = self.service(id.clone());
-        service.held = None;
-        service.waits.clear();
-        if service.opened.is_some() && service.run.is_none() {
-            service.due = Some(now_ms);
-        }
-    }
-
-    fn unload_unused(&mut self) {
-        let used = |app: &AppId| self.services.values().any(|service| service.uses(app));
-        let unused: Vec<AppId> = self.apps.keys().filter(|app| !used(app)).cloned().collect();
-        for app in unused {
-            self.unload(&app);
-            self.app(app).fetching = false;
-        }
-    }
-
-    /// The service in whose run this app is being called.
-    pub(crate) fn service_running(&self, app: &AppId) -> Option<ServiceId> {
-        let call = self.apps.get(app)?.calling?;
-        let calls = |service: &ServiceState| service.run.as_ref().is_some_and(|run| run.is_calling(call));
-        self.services.iter().find(|(_, service)| calls(service)).map(|(id, _)| id.clone())
+    #[test]
+    fn what_another_key_signed_is_not_opened() {
+        let (mut installed, _) = samples::installed("meter", Trigger::Once);
+        let keys = samples::config().fleet.publishers();
+        assert!(installed.open(&keys).is_ok());
+        installed.apps.insert("meter".parse().unwrap(), samples::app("meter").signed_by("stranger"));
+        assert!(matches!(installed.open(&keys), Err(Waits::Refused(_))));
     }
 }

@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use flotilla_schemas::release::Release;
 use flotilla_schemas::{AppId, Artifact, Digest, ServiceId};
 
-use crate::app::{code, is_kept};
-use crate::core::Core;
+use super::Programs;
+use super::fit::{code, is_kept, memory_of};
+use super::run::Run;
+use super::waits::Waits;
 use crate::effect::EffectId;
-use crate::run::Run;
+use crate::out::Out;
 
 /// A file in memory, or on its way there, of an app that is not loaded.
 struct File {
@@ -30,25 +32,19 @@ enum Spare {
     App(AppId),
 }
 
-impl Core {
-    /// What an app takes: its code, its memory, and without a disk the file of its code.
-    pub(crate) fn memory_of(&self, release: &Release) -> u64 {
-        let code = code(&self.config, release);
-        let bytes = code.map_or(0, |code| code.artifact().size + self.file_bytes(code.artifact()));
-        bytes + u64::from(release.manifest.limits.memory_bytes)
-    }
-
-    /// What a file takes of the memory for apps.
-    pub(crate) fn file_bytes(&self, artifact: &Artifact) -> u64 {
-        if self.config.profile.disk { 0 } else { artifact.size }
-    }
-
+impl Programs {
     /// Whether a run may call this app, which is in memory, now: at once if it has begun, or if nobody waits.
-    pub(crate) fn may_go_on(&mut self, id: &ServiceId, app: &AppId, release: &Release) -> bool {
+    pub(super) fn may_go_on(
+        &mut self,
+        id: &ServiceId,
+        app: &AppId,
+        release: &Release,
+        out: &mut Out,
+    ) -> bool {
         let run = self.services.get(id).and_then(|service| service.run.as_ref());
         let may = self.turns.is_empty()
             || run.is_some_and(Run::is_moving)
-            || self.take_turn(id, app, self.memory_of(release));
+            || self.take_turn(id, app, memory_of(&out.config, release), out);
         if may {
             self.leave_turn(id);
         }
@@ -57,22 +53,22 @@ impl Core {
 
     /// Whether it is the run's turn and there is room for so much of this app now. Until it [leaves](Self::leave_turn)
     /// it stands in the row.
-    pub(crate) fn take_turn(&mut self, id: &ServiceId, app: &AppId, bytes: u64) -> bool {
-        let Some(max) = self.config.profile.memory_bytes_max else { return true };
+    pub(super) fn take_turn(&mut self, id: &ServiceId, app: &AppId, bytes: u64, out: &mut Out) -> bool {
+        let Some(bytes_max) = out.config.profile.memory_bytes_max else { return true };
         if !self.turns.contains(id) {
             self.turns.push_back(id.clone());
         }
         let place = self.place(id);
         let fetches =
             |other| self.services.get(other).and_then(|other| other.run.as_ref()).is_some_and(Run::fetches);
-        let may = self.turns.iter().take(place).all(fetches) && self.make_way(id, app, bytes, max);
+        let may = self.turns.iter().take(place).all(fetches) && self.make_way(id, app, bytes, bytes_max, out);
         if !may {
-            self.service(id.clone()).waits = format!("{app} waits for its turn in {max} bytes of memory");
+            self.set_waits(id, Some(Waits::Turn { app: app.clone(), bytes_max }));
         }
         may
     }
 
-    pub(crate) fn leave_turn(&mut self, id: &ServiceId) {
+    pub(super) fn leave_turn(&mut self, id: &ServiceId) {
         self.turns.retain(|other| other != id);
     }
 
@@ -82,8 +78,8 @@ impl Core {
 
     /// Takes files and apps out of memory, those first that are needed last, until there is room; none if that does not
     /// help.
-    fn make_way(&mut self, id: &ServiceId, app: &AppId, bytes: u64, max: u64) -> bool {
-        let mut files = self.files();
+    fn make_way(&mut self, id: &ServiceId, app: &AppId, bytes: u64, bytes_max: u64, out: &mut Out) -> bool {
+        let mut files = self.files(out);
         files.retain(|file| file.app != *app);
         let apps = || self.apps.iter().filter(|(other, state)| *other != app && state.is_in_memory());
         let mut taken = files.iter().map(|file| file.artifact.size).sum::<u64>()
@@ -100,25 +96,25 @@ impl Core {
         let spare = files.chain(idle.into_iter().map(|(_, app, bytes)| (bytes, Spare::App(app))));
         let mut leaving = Vec::new();
         for (spared, what) in spare {
-            if taken + bytes > max {
+            if taken + bytes > bytes_max {
                 taken -= spared;
                 leaving.push(what);
             }
         }
-        let fits = taken + bytes <= max;
+        let fits = taken + bytes <= bytes_max;
         if fits {
-            leaving.into_iter().for_each(|what| self.drop_spare(what));
+            leaving.into_iter().for_each(|what| self.drop_spare(what, out));
         }
         fits
     }
 
     /// The files of code that take memory beside that of apps.
-    fn files(&self) -> Vec<File> {
+    fn files(&self, out: &Out) -> Vec<File> {
         let mut files: BTreeMap<Digest, File> = BTreeMap::new();
-        for (id, service) in self.services.iter().filter(|_| !self.config.profile.disk) {
+        for (id, service) in self.services.iter().filter(|_| !out.config.profile.disk) {
             let place = self.place(id);
             for (app, (digest, release)) in service.opened.iter().flat_map(|opened| &opened.apps) {
-                let (Ok(code), Some(state)) = (code(&self.config, release), self.apps.get(app)) else {
+                let (Ok(code), Some(state)) = (code(&out.config, release), self.apps.get(app)) else {
                     continue;
                 };
                 let artifact = code.artifact();
@@ -138,25 +134,25 @@ impl Core {
         others.filter_map(|(_, service)| service.run.as_ref()).any(|run| run.holds(app))
     }
 
-    fn drop_spare(&mut self, what: Spare) {
+    fn drop_spare(&mut self, what: Spare, out: &mut Out) {
         match what {
-            Spare::App(id) => self.drop_app(&id),
+            Spare::App(id) => self.drop_app(&id, out),
             Spare::File(File { app, artifact, .. }) => {
-                self.app(app).fetching = false;
-                self.lost(&artifact);
+                self.apps.entry(&app).fetching = false;
+                self.downloads.lost(&artifact, out);
             }
         }
     }
 
     /// Takes an idle app out of memory, and without a disk the file of its code too.
-    fn drop_app(&mut self, id: &AppId) {
-        let loaded = self.app(id.clone()).loaded;
-        self.unload(id);
+    fn drop_app(&mut self, id: &AppId, out: &mut Out) {
+        let loaded = self.apps.get(id).and_then(|app| app.loaded);
+        self.apps.unload(id, out);
         let opened = self.services.values().filter_map(|service| service.opened.as_ref());
         let releases =
             opened.filter_map(|opened| opened.apps.get(id)).filter(|(digest, _)| Some(*digest) == loaded);
-        let fetched = releases.filter(|(_, release)| !is_kept(&self.config, release));
-        let codes: Vec<_> = fetched.filter_map(|(_, release)| code(&self.config, release).ok()).collect();
-        codes.iter().for_each(|code| self.lost(code.artifact()));
+        let fetched = releases.filter(|(_, release)| !is_kept(&out.config, release));
+        let codes: Vec<_> = fetched.filter_map(|(_, release)| code(&out.config, release).ok()).collect();
+        codes.iter().for_each(|code| self.downloads.lost(code.artifact(), out));
     }
 }
