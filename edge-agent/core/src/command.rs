@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_schemas::command::{Command, Order, Reply};
+use flotilla_schemas::command::{Command, Order, Reply, Shown};
 use flotilla_schemas::journal::{Body, Lane};
 use flotilla_schemas::topic::EdgeTopic;
 use flotilla_schemas::{CommandId, SessionId};
 
 use crate::effect::Send;
 use crate::out::Out;
+use crate::wanted::Came;
 
 /// The most commands of one session; a gateway that gets more is restarted or left alone.
 pub(crate) const COMMANDS_MAX: usize = 4096;
@@ -69,6 +70,15 @@ pub(crate) fn done(id: &CommandId, result: Result<String, String>, out: &mut Out
     };
     out.record(Lane::Fault, Body::Command { id: id.clone(), done, message: message.clone() });
     reply(id, done, message, out);
+}
+
+/// Shows a center what was desired last, as it came; it decides nothing, so it is not recorded.
+pub(crate) fn show(id: &CommandId, newest: Option<&Came>, out: &mut Out) {
+    let Some(Came { text, sig }) = newest.cloned() else {
+        return reply(id, false, Refused::Nothing.to_string(), out);
+    };
+    let shown = Shown { v: 1, edge: out.config.edge.clone(), text, sig };
+    out.publish(out.own(EdgeTopic::Reply("desired".to_owned())), &shown, Send::Message);
 }
 
 fn reply(id: &CommandId, done: bool, message: String, out: &mut Out) {

@@ -14,6 +14,7 @@ use flotilla_schemas::{AppId, Topic};
 use serde::de::DeserializeOwned;
 
 use crate::out::Out;
+use crate::wanted::Came;
 
 /// A message that may be believed.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +24,8 @@ pub(crate) enum Heard {
     /// The broker retains a report of a fault of this edge.
     Echo(AppId, Kind),
     Catalog(Catalog),
-    Desired(Desired),
+    /// What the edge should be, and the message that said so.
+    Desired(Desired, Came),
     Ack(Ack),
     Answer(Answer),
     Command(Command),
@@ -68,11 +70,16 @@ fn told_closed(payload: &[u8], out: &Out) -> bool {
 impl Letter<'_> {
     fn told(&self, rest: &ToTopic, out: &mut Out) -> Option<Heard> {
         match rest {
-            ToTopic::Desired => self.open(out).map(Heard::Desired),
+            ToTopic::Desired => Some(Heard::Desired(self.open(out)?, self.as_it_came()?)),
             ToTopic::Ack => self.open_as(|ack: &Ack| ack.center.as_str(), out).map(Heard::Ack),
             ToTopic::Answer => self.open_as(|answer: &Answer| answer.center.as_str(), out).map(Heard::Answer),
             ToTopic::Command => self.open(out).map(Heard::Command),
         }
+    }
+
+    fn as_it_came(&self) -> Option<Came> {
+        let text = String::from_utf8(self.payload.to_vec()).ok()?;
+        Some(Came { text, sig: self.sig?.clone() })
     }
 
     /// What a center of this fleet signed for this topic, if it is readable.

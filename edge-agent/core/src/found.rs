@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::fault::OpenFault;
 use crate::program::{KeptApp, KeptService};
+use crate::wanted::Came;
 
 /// What a boot finds on disk.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,7 @@ pub(crate) enum Kept {
     Service(ServiceId, Box<KeptService>),
     App(AppId, KeptApp),
     Fault(Box<OpenFault>),
+    Newest(Box<Came>),
 }
 
 /// Why a kept value cannot be read.
@@ -50,6 +52,7 @@ impl Kept {
     pub fn read(key: &str, value: &[u8]) -> Result<Self, KeptError> {
         Ok(match key.split_once('/') {
             None if key == "safe" => Self::Safe(json(value)?),
+            None if key == "newest" => Self::Newest(Box::new(json(value)?)),
             None if key == "catalog" => Self::Catalog(json(value)?),
             Some(("slot", slot)) => Self::Slot(slot.to_owned().try_into()?, json(value)?),
             Some(("service", id)) => Self::Service(id.parse()?, Box::new(json(value)?)),

@@ -3,7 +3,7 @@
 use flotilla_schemas::command::{Command, Order};
 
 use super::Core;
-use crate::command::{self, Refused};
+use crate::command;
 use crate::door::{self, Heard};
 use crate::effect::EffectId;
 use crate::equipment::Wish;
@@ -63,8 +63,8 @@ impl Core {
             Heard::Chunk(bytes) => self.programs.chunk(&bytes, out),
             Heard::Echo(app, kind) => self.faults.echo(&app, &kind, out),
             Heard::Catalog(catalog) => self.wanted.catalog.take(catalog, out),
-            Heard::Desired(desired) => {
-                for change in self.wanted.take(desired, out) {
+            Heard::Desired(desired, came) => {
+                for change in self.wanted.take(desired, came, out) {
                     self.changed(change);
                 }
             }
@@ -102,13 +102,14 @@ impl Core {
 
     fn commanded(&mut self, command: &Command) {
         let Some(order) = self.commands.take(command, &mut self.out) else { return };
-        let result = match order {
+        match order {
             Order::RestartApp(app) => {
-                self.programs.restart_app(&app, &mut self.out).map_err(|e| e.to_string())
+                let restarted = self.programs.restart_app(&app, &mut self.out);
+                let result = restarted.map(|done| done.to_string()).map_err(|error| error.to_string());
+                command::done(&command.id, result, &mut self.out);
             }
-            Order::ShowDesired => Err(Refused::Nothing.to_string()),
-        };
-        command::done(&command.id, result.map(|restarted| restarted.to_string()), &mut self.out);
+            Order::ShowDesired => command::show(&command.id, self.wanted.newest(), &mut self.out),
+        }
     }
 
     /// Hands an answer to who waits for it.

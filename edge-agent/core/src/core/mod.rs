@@ -71,6 +71,7 @@ impl Core {
             Kept::Service(id, kept) => self.programs.found_service(id, *kept),
             Kept::App(id, kept) => self.programs.found_app(id, kept),
             Kept::Fault(open) => self.faults.found(*open),
+            Kept::Newest(came) => self.wanted.found_newest(*came),
         }
     }
 

@@ -11,7 +11,9 @@ use flotilla_schemas::desired::{
     Desired, Item, JUMP_MAX, SLOTS_MAX, Service, Slot, Wanted as Value, slots_digest,
 };
 use flotilla_schemas::publisher::Publishers;
+use flotilla_schemas::sign::Signature;
 use flotilla_schemas::{Digest, EdgeId, EpochId, FleetId, Json, ServiceId};
+use serde::{Deserialize, Serialize};
 
 use crate::out::Out;
 
@@ -21,6 +23,15 @@ pub(crate) use catalog::{Catalog, CatalogError};
 pub(crate) struct Wanted {
     slots: BTreeMap<Slot, Item>,
     pub catalog: Catalog,
+    /// The message with the highest number: what a center that has lost its own is shown.
+    newest: Option<Came>,
+}
+
+/// A message of a center as it came, with its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Came {
+    pub text: String,
+    pub sig: Signature,
 }
 
 /// What came of joining.
@@ -57,7 +68,17 @@ pub(crate) enum Unjoined {
 impl Wanted {
     /// Nothing yet.
     pub fn new(publishers: Publishers) -> Self {
-        Self { slots: BTreeMap::new(), catalog: Catalog::new(publishers) }
+        Self { slots: BTreeMap::new(), catalog: Catalog::new(publishers), newest: None }
+    }
+
+    /// The message with the highest number, as it was kept.
+    pub fn found_newest(&mut self, came: Came) {
+        self.newest = Some(came);
+    }
+
+    /// The message with the highest number, if there was one.
+    pub fn newest(&self) -> Option<&Came> {
+        self.newest.as_ref()
     }
 
     /// A slot that was kept.
@@ -70,14 +91,20 @@ impl Wanted {
         self.slots.iter().filter_map(|(slot, item)| change(slot, item, out)).collect()
     }
 
-    /// Joins a desired state; what changed by it.
-    pub fn take(&mut self, desired: Desired, out: &mut Out) -> Vec<Change> {
+    /// Joins a desired state, which came in this message; what changed by it.
+    pub fn take(&mut self, desired: Desired, came: Came, out: &mut Out) -> Vec<Change> {
         if let Err(reason) = is_own(&desired, out) {
             out.warn(format!("a desired state is refused: {reason}"));
             return Vec::new();
         }
+        let (n_max, before) = (self.n_max(), self.digest());
         let join = |(slot, item)| self.join(slot, item, out);
-        desired.items.into_iter().filter_map(join).collect()
+        let changes = desired.items.into_iter().filter_map(join).collect();
+        if self.n_max() > n_max || (self.newest.is_none() && self.digest() != before) {
+            out.keep("newest".to_owned(), &came);
+            self.newest = Some(came);
+        }
+        changes
     }
 
     fn join(&mut self, slot: Slot, item: Item, out: &mut Out) -> Option<Change> {
@@ -173,6 +200,21 @@ mod tests {
         }
     }
 
+    fn came(text: &str) -> Came {
+        let sig = samples::key("c1").sign("to/e1/desired", text.as_bytes());
+        Came { text: text.to_owned(), sig }
+    }
+
+    #[test]
+    fn the_message_with_the_highest_number_is_kept_as_it_came() {
+        let (mut wanted, mut out) = room();
+        for (n, newest) in [(5, "5"), (4, "5"), (6, "6")] {
+            let desired = desired(&out, [(service("a"), item(1, n, &Value::Gone))]);
+            wanted.take(desired, came(&n.to_string()), &mut out);
+            assert_eq!(wanted.newest(), Some(&came(newest)));
+        }
+    }
+
     fn service(name: &str) -> Slot {
         Slot::Service(name.parse().unwrap())
     }
@@ -187,7 +229,7 @@ mod tests {
         let (mut wanted, mut out) = room();
         for (n, changes) in [(5, 1), (4, 0), (5, 0), (6, 1)] {
             let desired = desired(&out, [(service("a"), item(1, n, &Value::Gone))]);
-            assert_eq!(wanted.take(desired, &mut out).len(), changes, "{n}");
+            assert_eq!(wanted.take(desired, came("x"), &mut out).len(), changes, "{n}");
         }
         assert_eq!(wanted.n_max(), 6);
     }
@@ -202,9 +244,9 @@ mod tests {
             Desired { edge_epoch: "gone".parse().unwrap(), ..own.clone() },
         ];
         for other in others {
-            assert_eq!(wanted.take(other, &mut out), []);
+            assert_eq!(wanted.take(other, came("x"), &mut out), []);
         }
-        assert_eq!((wanted.n_max(), wanted.take(own, &mut out).len()), (0, 1));
+        assert_eq!((wanted.n_max(), wanted.take(own, came("x"), &mut out).len()), (0, 1));
     }
 
     #[test]
@@ -213,10 +255,10 @@ mod tests {
         wanted.found(service("a"), item(1, 5, &Value::Gone));
         for (era, n) in [(0, 6), (1, 5 + JUMP_MAX + 1)] {
             let desired = desired(&out, [(service("a"), item(era, n, &Value::Gone))]);
-            assert_eq!(wanted.take(desired, &mut out), []);
+            assert_eq!(wanted.take(desired, came("x"), &mut out), []);
         }
         let edge = desired(&out, [(service("a"), item(1, 5 + JUMP_MAX, &Value::Gone))]);
-        assert_eq!(wanted.take(edge, &mut out).len(), 1);
+        assert_eq!(wanted.take(edge, came("x"), &mut out).len(), 1);
     }
 
     #[test]
@@ -224,7 +266,7 @@ mod tests {
         let (mut wanted, mut out) = room();
         let many = (0..SLOTS_MAX + 1).map(|n| (service(&format!("s{n:03}")), item(1, 1, &Value::Gone)));
         let desired = desired(&out, many);
-        assert_eq!(wanted.take(desired, &mut out).len(), SLOTS_MAX);
+        assert_eq!(wanted.take(desired, came("x"), &mut out).len(), SLOTS_MAX);
     }
 
     #[test]
@@ -233,7 +275,7 @@ mod tests {
         let slot = Slot::Other("firmware".into());
         let before = wanted.digest();
         let desired = desired(&out, [(slot, item(1, 1, &Value::Gone))]);
-        assert_eq!(wanted.take(desired, &mut out), []);
+        assert_eq!(wanted.take(desired, came("x"), &mut out), []);
         assert_ne!(wanted.digest(), before);
         assert_eq!(out.take_step().persist.len(), 1);
     }
