@@ -49,8 +49,11 @@ pub(crate) enum Request {
 pub(crate) struct Queue {
     /// In the order in which they were asked for: brokers send what they retained in the order of a subscription.
     filters: Vec<String>,
-    waiting: VecDeque<Request>,
+    /// By place: what is given back goes before the first, what is new after the last.
+    waiting: BTreeMap<i64, Request>,
     waiting_bytes: usize,
+    /// Where the state of a topic waits.
+    states: BTreeMap<String, i64>,
     handed: VecDeque<Outgoing>,
     /// By the order of sending, so that a lost connection gives them back in it.
     unacked: BTreeMap<u64, (u16, Outgoing)>,
@@ -59,8 +62,9 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub fn new(filters: Vec<String>) -> Self {
-        let (waiting, handed) = (VecDeque::new(), VecDeque::new());
-        Self { filters, waiting, waiting_bytes: 0, handed, unacked: BTreeMap::new(), sent: 0 }
+        let (waiting, states) = (BTreeMap::new(), BTreeMap::new());
+        let (handed, unacked) = (VecDeque::new(), BTreeMap::new());
+        Self { filters, waiting, waiting_bytes: 0, states, handed, unacked, sent: 0 }
     }
 
     /// What to subscribe to on a new connection.
@@ -74,27 +78,47 @@ impl Queue {
             Request::Subscribe(filter) if self.filters.contains(filter) => {}
             Request::Subscribe(filter) => self.filters.push(filter.clone()),
             Request::Unsubscribe(filter) => self.filters.retain(|known| known != filter),
-            Request::Publish(publish) if publish.delivery == Delivery::State => {
-                self.forget_state(&publish.topic)
-            }
-            Request::Publish(_) => {}
+            Request::Publish(publish) => self.forget_overtaken(publish),
         }
-        let bytes = size(&request);
-        if self.waiting.len() >= QUEUE_MESSAGES_MAX || self.waiting_bytes + bytes > QUEUE_BYTES_MAX {
+        if self.waiting.len() >= QUEUE_MESSAGES_MAX || self.waiting_bytes + size(&request) > QUEUE_BYTES_MAX {
             return false;
         }
-        self.waiting_bytes += bytes;
-        self.waiting.push_back(request);
+        let last = self.waiting.last_key_value().map_or(0, |(place, _)| *place);
+        self.wait(last + 1, request);
         true
     }
 
-    fn forget_state(&mut self, topic: &str) {
-        let overtaken = |request: &Request| match request {
-            Request::Publish(other) => other.delivery == Delivery::State && other.topic == topic,
-            _ => false,
-        };
-        self.waiting.retain(|request| !overtaken(request));
-        self.waiting_bytes = self.waiting.iter().map(size).sum();
+    fn forget_overtaken(&mut self, publish: &Outgoing) {
+        if publish.delivery == Delivery::State
+            && let Some(place) = self.states.get(&publish.topic)
+        {
+            self.leave(*place);
+        }
+    }
+
+    fn wait(&mut self, place: i64, request: Request) {
+        self.waiting_bytes += size(&request);
+        if let Some(topic) = state(&request) {
+            self.states.insert(topic.to_owned(), place);
+        }
+        self.waiting.insert(place, request);
+    }
+
+    /// A request waits again, before all else, if nothing newer has taken its place.
+    fn give_back(&mut self, request: Request) {
+        if state(&request).is_none_or(|topic| !self.states.contains_key(topic)) {
+            let first = self.waiting.first_key_value().map_or(0, |(place, _)| *place);
+            self.wait(first - 1, request);
+        }
+    }
+
+    fn leave(&mut self, place: i64) -> Option<Request> {
+        let request = self.waiting.remove(&place)?;
+        self.waiting_bytes -= size(&request);
+        if let Some(topic) = state(&request) {
+            self.states.remove(topic);
+        }
+        Some(request)
     }
 
     /// The next request to hand on, while there is room under way. What cannot be handed on comes back by
@@ -103,8 +127,8 @@ impl Queue {
         if self.unacked.len() + self.handed.len() >= UNACKED_MAX {
             return None;
         }
-        let request = self.waiting.pop_front()?;
-        self.waiting_bytes -= size(&request);
+        let first = *self.waiting.first_key_value()?.0;
+        let request = self.leave(first)?;
         if let Request::Publish(publish) = &request {
             self.handed.push_back(publish.clone());
         }
@@ -116,8 +140,7 @@ impl Queue {
         if matches!(request, Request::Publish(_)) {
             self.handed.pop_back();
         }
-        self.waiting_bytes += size(&request);
-        self.waiting.push_front(request);
+        self.give_back(request);
     }
 
     /// The oldest message handed on was sent under this packet id; 0 for QoS 0.
@@ -138,30 +161,26 @@ impl Queue {
 
     /// The connection is lost: what was under way waits again, before all else.
     pub fn disconnected(&mut self) {
+        // The new connection subscribes to all filters that hold now.
+        self.waiting.retain(|_, request| matches!(request, Request::Publish(_)));
         let under_way = std::mem::take(&mut self.unacked).into_values().map(|(_, publish)| publish);
         let again: Vec<_> = under_way.chain(std::mem::take(&mut self.handed)).collect();
         for publish in again.into_iter().rev().filter(|publish| publish.delivery != Delivery::Reading) {
-            let request = Request::Publish(publish);
-            if !self.overtaken(&request) {
-                self.waiting_bytes += size(&request);
-                self.waiting.push_front(request);
-            }
+            self.give_back(Request::Publish(publish));
         }
-        // The new connection subscribes to all filters that hold now.
-        self.waiting.retain(|request| matches!(request, Request::Publish(_)));
-    }
-
-    fn overtaken(&self, request: &Request) -> bool {
-        let Request::Publish(Outgoing { topic, delivery: Delivery::State, .. }) = request else {
-            return false;
-        };
-        let newer = |other: &Request| matches!(other, Request::Publish(o) if o.delivery == Delivery::State && o.topic == *topic);
-        self.waiting.iter().any(newer)
     }
 
     /// Whether nothing waits and nothing is under way.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.handed.is_empty() && self.unacked.is_empty()
+    }
+}
+
+/// The topic whose state it is.
+fn state(request: &Request) -> Option<&str> {
+    match request {
+        Request::Publish(Outgoing { topic, delivery: Delivery::State, .. }) => Some(topic),
+        _ => None,
     }
 }
 
@@ -218,6 +237,20 @@ mod tests {
         queue.put(publish("s", "newest", Delivery::State));
         queue.disconnected();
         assert_eq!(texts(&mut queue), ["m", "newest"]);
+    }
+
+    #[test]
+    fn a_full_queue_of_states_takes_a_newer_one_of_each() {
+        let mut queue = Queue::new(Vec::new());
+        for round in ["old", "new"] {
+            for n in 0..QUEUE_MESSAGES_MAX {
+                assert!(queue.put(publish(&format!("s/{n}"), round, Delivery::State)));
+            }
+        }
+        assert_eq!(queue.waiting_bytes, QUEUE_MESSAGES_MAX * "new".len());
+        let first = queue.next().unwrap();
+        queue.put_back(first);
+        assert_eq!((queue.states.len(), texts(&mut queue).len()), (QUEUE_MESSAGES_MAX, UNACKED_MAX));
     }
 
     #[test]
