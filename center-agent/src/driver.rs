@@ -3,215 +3,282 @@
 //! ```text
 //! broker ─ LinkEvent ─┐                       ┌─▶ broker: publishes, chunks from the shelf
 //! HTTP ─── Ask ───────┼─▶ Core::handle ─▶ disk┼─▶ HTTP: replies
-//! store ── appended ──┤                       ├─▶ store: appends
+//! store ── done ──────┤                       ├─▶ store: appends
 //! time ───────────────┘                       └─▶ log
 //! ```
 //!
-//! What is to be persisted is on disk before any effect. If it cannot be, the core is dropped, nothing of that step
-//! is done, and another core is made from what is on disk: a full disk costs what was just asked for and nothing
-//! else.
+//! What is to be persisted is on disk before the effects, and what needs no disk does not wait for it. The loop never
+//! waits for the disk either: what is decided while a commit is under way shares the next ([`Waiting`]). A disk that
+//! takes nothing costs the person who asked for a decision, who is told so, and nobody else: batches are not
+//! acknowledged, so their edges keep them, and rows go with a later commit.
+
+mod log;
+#[cfg(test)]
+mod tests;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use center_core::{
-    Answer, Chunk, Config, Core, Effect, Held, Input, Note, OFFLINE, Refusal, RequestId, Step,
-};
-use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent};
+use center_core::{Answer, Chunk, Core, Effect, Held, Input, Journaled, OFFLINE, Refusal, RequestId, Write};
+use flotilla_link::{Delivery, Link, LinkConfig, LinkEvent, PublishError};
 use flotilla_machine::Clock;
-use flotilla_schemas::journal::Batch;
 use flotilla_schemas::topic::{CenterTopic, Tree};
 use flotilla_schemas::{CenterId, Topic};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::desk::Ask;
-use crate::identity;
 use crate::shelf::Shelf;
 use crate::store::{Store, StoreError};
+use crate::views::Views;
+use waiting::{Turn, Waiting};
 
 /// The most appends under way; while there are so many, nothing more is read from the broker.
 const APPENDS_MAX: usize = 256;
 
-/// How long the driver waits before it begins again with what is on disk.
-const RESTART: Duration = Duration::from_secs(1);
+/// How long rows that could not be stored wait until they are tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest sleep of a loop that has nothing to do.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// What a driver is made from.
 pub(crate) struct Driver {
-    pub config: Config,
+    pub config: center_core::Config,
     pub link: LinkConfig,
     pub store: Store,
     pub shelf: Arc<Shelf>,
+    pub views: Arc<Views>,
     pub asks: mpsc::Receiver<Ask>,
     pub stop: oneshot::Receiver<()>,
 }
 
 impl Driver {
-    /// Runs until it is told to stop, or whoever could tell it is gone.
-    pub async fn run(mut self) {
+    /// Begins with what is on disk.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn begin(self) -> Result<impl Future<Output = ()> + Send + 'static, StoreError> {
         let clock = Clock::start();
-        loop {
-            match self.shift(clock).await {
-                Ok(()) => return,
-                Err(error) => error!(%error, "the center begins again with what is on disk"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(RESTART) => {}
-                _ = &mut self.stop => return,
-            }
-        }
-    }
-
-    /// Runs one core for as long as what it decides can be stored.
-    async fn shift(&mut self, clock: Clock) -> Result<(), StoreError> {
-        let config = Config {
-            session: identity::session().unwrap_or_else(|_| self.config.session.clone()),
-            records: self.store.count()?,
-            ..self.config.clone()
-        };
-        let core = Core::from_records(config, self.store.rows()?, clock.now());
-        let (link, events) = Link::start(self.link.clone());
-        let (appended, appends) = mpsc::channel(APPENDS_MAX);
-        let mut shift = Shift {
-            core,
-            clock,
-            link: link.clone(),
-            store: self.store.clone(),
-            shelf: self.shelf.clone(),
-            appended,
-            appending: 0,
-            requests: BTreeMap::new(),
-            asked: 0,
-            wake_at: Some(0),
-        };
-        let ended = shift.run(events, appends, &mut self.asks, &mut self.stop).await;
-        shift.leave(&self.config.center);
-        link.stop().await;
-        ended
+        let (rows, center) = (self.store.rows()?, self.config.center.clone());
+        let core = Core::from_records(self.config, rows, clock.now());
+        self.views.refresh(&core, &core.edge_ids().cloned().collect());
+        let (done, dones) = mpsc::unbounded_channel();
+        Ok(async move {
+            let (link, events) = Link::start(self.link);
+            let (store, shelf, views) = (self.store, self.shelf, self.views);
+            let mut hands = Hands {
+                core,
+                clock,
+                link: link.clone(),
+                store,
+                shelf,
+                views,
+                done,
+                appending: 0,
+                waiting: Waiting::default(),
+                try_again_at: None,
+                requests: BTreeMap::new(),
+                asked: 0,
+                unsent: 0,
+            };
+            hands.work(events, dones, self.asks, self.stop).await;
+            hands.leave(&center);
+            link.stop().await;
+        })
     }
 }
 
-type Appended = (Batch, Result<Held, StoreError>);
+/// What the store has done.
+enum Done {
+    Appended(Box<Journaled>, Result<Held, StoreError>),
+    Committed(Vec<Write>, Result<(), StoreError>),
+}
 
-/// One core and what it acts through.
-struct Shift {
+/// The core and what it acts through.
+struct Hands {
     core: Core,
     clock: Clock,
     link: Link,
     store: Store,
     shelf: Arc<Shelf>,
-    appended: mpsc::Sender<Appended>,
+    views: Arc<Views>,
+    /// At most [`APPENDS_MAX`] appends and one commit are under way.
+    done: mpsc::UnboundedSender<Done>,
     appending: usize,
+    waiting: Waiting,
+    try_again_at: Option<tokio::time::Instant>,
     requests: BTreeMap<RequestId, oneshot::Sender<Result<Answer, Refusal>>>,
     asked: RequestId,
-    wake_at: Option<u64>,
+    /// Messages that could not be sent since the log was told.
+    unsent: u64,
 }
 
-impl Shift {
-    async fn run(
+impl Hands {
+    /// Works until it is told to stop, or whoever could tell it is gone; then what was decided is on disk.
+    async fn work(
         &mut self,
         mut events: mpsc::Receiver<LinkEvent>,
-        mut appends: mpsc::Receiver<Appended>,
-        asks: &mut mpsc::Receiver<Ask>,
-        stop: &mut oneshot::Receiver<()>,
-    ) -> Result<(), StoreError> {
+        mut dones: mpsc::UnboundedReceiver<Done>,
+        mut asks: mpsc::Receiver<Ask>,
+        mut stop: oneshot::Receiver<()>,
+    ) {
         loop {
-            let wake = self.clock.at(self.wake_at.unwrap_or(u64::from(u32::MAX)));
-            let input = tokio::select! {
-                _ = &mut *stop => return Ok(()),
+            let wake = self.wake_at();
+            tokio::select! {
+                _ = &mut stop => break,
+                Some(done) = dones.recv() => self.done(done),
                 Some(event) = events.recv(), if self.appending < APPENDS_MAX => self.heard(event),
-                Some(appended) = appends.recv() => self.appended(appended),
-                Some(ask) = asks.recv() => self.asked(ask),
-                () = tokio::time::sleep_until(wake.into()) => Some(Input::Tick),
-            };
-            if let Some(input) = input {
-                self.step(input).await?;
+                Some(ask) = asks.recv(), if !self.waiting.decides() => self.asked(ask),
+                () = tokio::time::sleep_until(wake) => self.wake(),
             }
+            self.go_on();
+        }
+        while !self.waiting.is_idle()
+            && let Some(done) = dones.recv().await
+        {
+            self.done(done);
+            self.go_on();
         }
     }
 
-    async fn step(&mut self, input: Input) -> Result<(), StoreError> {
-        let Step { persist, effects, wake_at } = self.core.handle(input, self.clock.now());
-        self.wake_at = wake_at;
-        if !persist.is_empty() {
-            self.store.commit(persist).await?;
-        }
-        effects.into_iter().for_each(|effect| self.carry_out(effect));
-        Ok(())
+    fn wake_at(&self) -> tokio::time::Instant {
+        let core = self.core.wake_at().map(|mono_ms| self.clock.at(mono_ms).into());
+        let wakes = [core, self.try_again_at].into_iter().flatten().min();
+        wakes.unwrap_or_else(|| tokio::time::Instant::now() + IDLE)
     }
 
-    fn heard(&mut self, event: LinkEvent) -> Option<Input> {
+    fn wake(&mut self) {
+        if self.try_again_at.take_if(|at| *at <= tokio::time::Instant::now()).is_some() {
+            self.waiting.try_again();
+        }
+        self.step(Input::Tick);
+    }
+
+    fn heard(&mut self, event: LinkEvent) {
         if let LinkEvent::Refused { topic, .. } = &event
             && let Ok((_, topic)) = Tree::locate(topic)
         {
-            self.unsent(&topic);
+            self.core.unsent(&topic);
         }
-        heard(event)
+        if let Some(input) = log::heard(event) {
+            self.step(input);
+        }
     }
 
-    fn asked(&mut self, ask: Ask) -> Option<Input> {
+    fn asked(&mut self, ask: Ask) {
         match ask {
-            Ask::Look(look) => {
-                look(&self.core);
-                None
-            }
+            Ask::Look(look) => look(&self.core),
             Ask::Request(request, answer) => {
                 self.asked += 1;
                 self.requests.insert(self.asked, answer);
-                Some(Input::Request { id: self.asked, request })
+                self.step(Input::Request { id: self.asked, request });
             }
         }
     }
 
     /// A batch that is not on disk is not acknowledged: its edge keeps it and sends it again.
-    fn appended(&mut self, (batch, held): Appended) -> Option<Input> {
-        self.appending -= 1;
-        match held {
-            Ok(held) => Some(Input::Appended { batch, held }),
-            Err(error) => {
-                error!(edge_id = %batch.edge, lane = batch.lane.number(), first = batch.first, %error, "records not stored");
-                None
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Appended(journaled, held) => {
+                self.appending -= 1;
+                match held {
+                    Ok(held) => self.step(Input::Appended { journaled, held }),
+                    Err(error) => {
+                        let batch = &journaled.batch;
+                        error!(edge_id = %batch.edge, lane = batch.lane.number(), first = batch.first, %error, "records not stored");
+                    }
+                }
+            }
+            Done::Committed(writes, result) => {
+                if let Err(error) = &result {
+                    error!(%error, "rows not stored");
+                }
+                let turn = self.waiting.committed(writes, result.is_ok());
+                turn.into_iter().for_each(|turn| self.take(turn));
+                let again = || tokio::time::Instant::now() + TRY_AGAIN;
+                self.try_again_at = self.waiting.is_unsaved().then(again);
             }
         }
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut step = self.core.handle(input, self.clock.now());
+        self.views.refresh(&self.core, &step.touched);
+        step.at_once.drain(..).for_each(|effect| self.carry_out(effect));
+        self.waiting.add(step);
+    }
+
+    /// Does whatever does not have to wait any more.
+    fn go_on(&mut self) {
+        while let Some(turn) = self.waiting.next() {
+            self.take(turn);
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        if unsent > 0 {
+            warn!(unsent, "messages not sent: the queue to the broker is full");
+        }
+    }
+
+    fn take(&mut self, turn: Turn) {
+        match turn {
+            Turn::Commit(writes) => self.commit(writes),
+            Turn::CarryOut(effects) => effects.into_iter().for_each(|effect| self.carry_out(effect)),
+            Turn::Refuse(effects) => self.refuse(effects),
+        }
+    }
+
+    fn commit(&mut self, writes: Vec<Write>) {
+        let done = self.done.clone();
+        // The driver may have stopped meanwhile.
+        self.store.commit(writes, move |writes, result| _ = done.send(Done::Committed(writes, result)));
+    }
+
+    fn append(&mut self, journaled: Box<Journaled>) {
+        self.appending += 1;
+        let done = self.done.clone();
+        self.store.append(journaled, move |journaled, held| _ = done.send(Done::Appended(journaled, held)));
+    }
+
+    /// What was decided does not hold: nobody hears of it but whoever asked.
+    fn refuse(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply { id, .. } => _ = self.requests.remove(&id),
+                Effect::Publish { topic, retain: true, .. } => self.core.unsent(&topic),
+                Effect::Publish { .. } | Effect::SendChunks(_) | Effect::Append(_) | Effect::Note(_) => {}
+            }
+        }
+        let step = self.core.unstored(self.clock.now());
+        self.waiting.add(step);
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Publish { topic, payload, retain } => self.publish(topic, payload, retain),
             Effect::SendChunks(chunks) => self.send_chunks(chunks),
-            Effect::Append(batch) => self.append(batch),
+            Effect::Append(journaled) => self.append(journaled),
             Effect::Reply { id, answer } => {
                 // Whoever asked may have gone away meanwhile.
                 _ = self.requests.remove(&id).map(|asked| asked.send(answer));
             }
-            Effect::Note(note) => write(&note),
+            Effect::Note(note) => log::write(&note),
         }
     }
 
+    /// What is not retained is asked for again; what is goes out again later.
     fn publish(&mut self, topic: Topic, payload: Vec<u8>, retain: bool) {
         let delivery = if retain { Delivery::State } else { Delivery::Message };
-        let Err(error) = self.link.publish(&topic, payload, delivery) else { return };
-        warn!(%topic, %error, "message not sent");
-        if retain {
-            self.unsent(&topic);
+        match self.link.publish(&topic, payload, delivery) {
+            Ok(()) => return,
+            Err(PublishError::Full) => self.unsent += 1,
+            Err(error) => warn!(%topic, %error, "message not sent"),
         }
-    }
-
-    /// What is to be retained and is not goes out again later.
-    fn unsent(&mut self, topic: &Topic) {
-        self.core.unsent(topic);
-        self.wake_at = self.core.wake_at();
-    }
-
-    fn append(&mut self, batch: Batch) {
-        let (store, appended) = (self.store.clone(), self.appended.clone());
-        self.appending += 1;
-        tokio::spawn(async move {
-            let held = store.append(batch.clone()).await;
-            // The shift may be over; the edge sends the batch again.
-            let _ = appended.send((batch, held)).await;
-        });
+        if retain {
+            self.core.unsent(&topic);
+        }
     }
 
     fn send_chunks(&self, chunks: Vec<Chunk>) {
@@ -237,121 +304,5 @@ impl Shift {
         let avail = Topic::Center(center.clone(), CenterTopic::Avail);
         // If the queue is full, the status grows old instead.
         let _ = self.link.publish(&avail, OFFLINE.to_vec(), Delivery::State);
-    }
-}
-
-fn heard(event: LinkEvent) -> Option<Input> {
-    match event {
-        LinkEvent::Connected => {
-            info!("connected to the broker");
-            Some(Input::Connected)
-        }
-        LinkEvent::Disconnected { error } => {
-            warn!(error, "no connection to the broker");
-            Some(Input::Disconnected)
-        }
-        LinkEvent::Message(message) => {
-            let flotilla_link::Message { topic, payload, sig, retained } = message;
-            Some(Input::Message { topic, payload, sig, retained })
-        }
-        LinkEvent::Malformed { topic, error } => {
-            warn!(topic, error, "message not believed");
-            None
-        }
-        LinkEvent::Foreign { topic, .. } => {
-            tracing::warn!(topic, "a message of no known form is ignored");
-            None
-        }
-        // No publish is numbered here.
-        LinkEvent::Answered { .. } => None,
-        LinkEvent::Refused { topic, error } => {
-            error!(topic, error, "the broker refuses what a center needs: look at its access rules");
-            None
-        }
-        LinkEvent::SubscriptionRefused { error } => {
-            error!(error, "the broker refuses a subscription that a center needs: look at its access rules");
-            None
-        }
-    }
-}
-
-fn write(Note { warn: warns, message, edge, subject, error, left_out }: &Note) {
-    let (subject, error) = (said(subject), said(error));
-    let edge_id = edge.as_ref().map(|edge| edge.as_str());
-    match warns {
-        true => warn!(edge_id, subject, error, left_out, "{message}"),
-        false => info!(edge_id, subject, "{message}"),
-    }
-}
-
-/// What is empty is not in the line.
-fn said(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use center_core::Request;
-    use flotilla_broker::Broker;
-    use flotilla_link::{BrokerUrl, Entry};
-    use flotilla_schemas::countermeasure::Countermeasures;
-    use flotilla_schemas::fleet::{Center, Fleet};
-    use flotilla_schemas::sign::SecretKey;
-
-    use super::*;
-    use crate::desk::{Desk, Gone};
-
-    fn config(key: &SecretKey) -> Config {
-        let center = CenterId::new("c1").unwrap();
-        let centers = vec![Center { id: center.clone(), key: key.public() }];
-        let (operators, publishers) = (Vec::new(), Vec::new());
-        let fleet = "f".parse().unwrap();
-        let fleet = Fleet { fleet, era: 1, durable: 1, centers, operators, publishers };
-        Config { center, fleet, session: "s".parse().unwrap(), agent: "0".into(), records: 0 }
-    }
-
-    /// Asks until the center has heard its broker.
-    async fn set_list(desk: &Desk) -> Result<u64, Gone> {
-        loop {
-            match desk.request(Request::SetCountermeasures(Countermeasures::default())).await? {
-                Ok(Answer::Countermeasures(list)) => return Ok(list.version),
-                Err(Refusal::Unswept) => tokio::time::sleep(Duration::from_millis(10)).await,
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_full_disk_costs_what_was_asked_for_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = flotilla_broker::Config::open;
-        let broker = open("127.0.0.1:0".parse().unwrap(), &folder.path().join("broker"));
-        let broker = Broker::start(broker).await.unwrap();
-        let key = SecretKey::from_seed("c1".parse().unwrap(), [1; 32]);
-        let url: BrokerUrl = format!("mqtt://{}", broker.local_addrs()[0]).parse().unwrap();
-        let link = LinkConfig {
-            broker: Entry::from(url).open().unwrap(),
-            fleet: "f".parse().unwrap(),
-            client: "center-c1".into(),
-            will: None,
-            filters: center_core::filters(),
-            foreign: Vec::new(),
-            signer: Some(key.clone()),
-        };
-        let disk = flotilla_machine::testing::Disk::default();
-        let store = Store::on_disk(folder.path(), &disk).unwrap();
-        let shelf = Arc::new(Shelf::open(folder.path()).unwrap());
-        let (desk, asks) = Desk::new();
-        let (stop, stopped) = oneshot::channel();
-        let driver = Driver { config: config(&key), link, store, shelf, asks, stop: stopped };
-        let driver = tokio::spawn(driver.run());
-        assert_eq!(set_list(&desk).await, Ok(1));
-        disk.fill();
-        assert_eq!(set_list(&desk).await, Err(Gone));
-        disk.empty();
-        assert_eq!(set_list(&desk).await, Ok(2), "what was refused has left nothing behind");
-        stop.send(()).unwrap();
-        driver.await.unwrap();
-        broker.stop().await;
     }
 }

@@ -13,6 +13,7 @@ pub mod prove;
 pub mod shelf;
 mod start;
 pub mod store;
+mod views;
 
 pub use desk::{Desk, Gone};
 pub use identity::{IdentityError, TOKEN_CHARS_MAX, TOKEN_CHARS_MIN, TOKEN_FILE};

@@ -21,6 +21,7 @@ use crate::driver::Driver;
 use crate::identity::{self, IdentityError};
 use crate::shelf::{Shelf, ShelfError};
 use crate::store::{Store, StoreError};
+use crate::views::Views;
 
 /// How long requests under way may take when the center stops.
 const HTTP_STOP: Duration = Duration::from_secs(1);
@@ -206,7 +207,8 @@ async fn start(config: Config, fleet: Fleet, key: SecretKey, broker: Broker) -> 
     let listener = TcpListener::bind(config.api).await.map_err(listen)?;
     let api = listener.local_addr().map_err(listen)?;
     let (desk, asks) = Desk::new();
-    let router = api::router(&token, &fleet, desk, store.clone(), shelf.clone(), sandbox);
+    let views = Arc::new(Views::default());
+    let router = api::router(&token, &fleet, desk, views.clone(), store.clone(), shelf.clone(), sandbox);
     let (stop_driver, stop) = oneshot::channel();
     let driver = Driver {
         link: LinkConfig {
@@ -223,20 +225,22 @@ async fn start(config: Config, fleet: Fleet, key: SecretKey, broker: Broker) -> 
             fleet,
             session: identity::session()?,
             agent: env!("CARGO_PKG_VERSION").to_owned(),
-            records: 0,
+            records: store.count()?,
         },
         store,
         shelf,
+        views,
         asks,
         stop,
     };
+    let driver = driver.begin()?;
     let (stop_server, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, router).with_graceful_shutdown(async { _ = stopped.await });
     // Serving ends with the signal alone; what fails is one connection.
-    let server = tokio::spawn(async { _ = server.await });
+    let server = async { _ = server.await };
     tracing::info!(center_id = %center, %api, "center started");
     let stop = vec![stop_driver, stop_server];
-    Ok(Center { api, token, stop, driver: tokio::spawn(driver.run()), server })
+    Ok(Center { api, token, stop, driver: tokio::spawn(driver), server: tokio::spawn(server) })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What an edge must not be moved by: strangers, old and wrong messages, a clock in 1970, a full disk.
 
+use center_core::Place;
 use edge_core::Input;
 use fleet_tests::sim::{Weather, World, oracle, place};
 use flotilla_schemas::journal::{Body, Lane};
@@ -205,11 +206,7 @@ fn a_center_that_holds_other_records_makes_the_journal_begin_anew() {
     give(&mut world, "to/e1/ack", &serde_json::to_vec(&ack).unwrap(), Some(&key("c1")));
     world.pass(30_000);
     assert_ne!(epoch(&world), before);
-    let at_center = world
-        .center
-        .disk
-        .records
-        .keys()
-        .filter(|(_, epoch, lane, _)| epoch.as_str() != before && *lane == Lane::Event);
+    let renamed = |place: &Place| place.epoch.as_str() != before && place.lane == Lane::Event;
+    let at_center = world.center.disk.records().filter(|(place, ..)| renamed(place));
     assert!(at_center.count() > 3, "what is held is sent again under the new name");
 }

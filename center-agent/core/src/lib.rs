@@ -39,6 +39,7 @@ mod samples;
 mod scenario;
 mod service;
 mod step;
+mod store;
 pub mod view;
 mod warning;
 
@@ -51,13 +52,17 @@ pub use desk::{Decided, FaultRow};
 pub use document::{
     AppDocument, Body, Document, EdgeDocument, On, Run, ScriptDocument, ServiceDocument, Standing, Ver, Work,
 };
-pub use interval::{INTERVALS_MAX, Intervals};
+pub use interval::{Held, INTERVALS_MAX, Intervals, Known};
 pub use registry::EdgeRow;
 pub use request::{Request, RequestId};
 pub use retained::{BEHIND_MS, PAUSE_MS_MAX, PAUSE_MS_MIN, QUIET_MS, REPAIR_MS, SWEEP_MS_MAX};
 pub use row::{Row, Write};
 pub use service::{Reason, ServiceError, ServiceStart, ServiceStop};
-pub use step::{Effect, Held, Input, Note, Step};
+pub use step::{Effect, Input, Note, Step};
+pub use store::{
+    Account, Arrived, BYTES_MAX, Bounds, EDGE_BYTES_MAX, EDGE_EPOCHS_MAX, EDGE_RECORDS_MAX, Journaled, Part,
+    Place, Records, Store,
+};
 
 use flotilla_schemas::topic::filters_edges;
 

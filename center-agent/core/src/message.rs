@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::document::{Body, Document};
 use crate::registry::{EDGE_BYTES_MAX, Registry};
+use crate::store::Journaled;
 
 /// The most bytes of a status.
 pub const STATUS_BYTES_MAX: usize = 4 * 1024;
@@ -45,7 +46,7 @@ pub enum Said {
     /// An edge's row of its own distribution table.
     Release(ReleaseRow),
     /// Records, dense and in order.
-    Batch(Batch),
+    Batch(Box<Journaled>),
     /// Chunks that an edge lacks.
     Want(Want),
     /// An edge's reply to a command.
@@ -153,7 +154,8 @@ impl Message<'_> {
                 same("edge", &batch.edge, edge)?;
                 same("lane", &batch.lane.number(), lane)?;
                 dense(&batch)?;
-                Ok(Said::Batch(batch))
+                let (payload, sig) = (self.payload.to_vec(), self.sig.cloned().ok_or(SignError::Unsigned)?);
+                Ok(Said::Batch(Box::new(Journaled { batch, payload, sig })))
             }
             EdgeTopic::Want => {
                 let want: Want = self.signed(edge, fleet, registry)?;

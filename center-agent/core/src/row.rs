@@ -39,6 +39,14 @@ pub enum Write {
 }
 
 impl Write {
+    /// The key that it changes.
+    pub fn key(&self) -> String {
+        match self {
+            Write::Put(row) => row.key(),
+            Write::Remove(key) => key.clone(),
+        }
+    }
+
     pub(crate) fn put(row: Row) -> Self {
         Write::Put(Box::new(row))
     }

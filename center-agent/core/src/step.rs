@@ -1,10 +1,10 @@
 //! What goes into a core and what comes out of it.
 //!
 //! The driver commits `persist` first and carries the effects out then, in order. Every effect may be carried out
-//! twice. Nothing that was to be persisted may be forgotten: a driver that cannot commit drops the core and makes
-//! another from the records.
+//! twice. What was to be persisted and cannot be goes with the next commit; only what a person decided is taken back.
 
-use flotilla_schemas::journal::Batch;
+use std::collections::BTreeSet;
+
 use flotilla_schemas::sign::Signature;
 use flotilla_schemas::topic::ToTopic;
 use flotilla_schemas::{EdgeId, Topic};
@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use crate::answer::{Answer, Refusal};
 use crate::catalog::Chunk;
+use crate::interval::Held;
 use crate::request::{Request, RequestId};
 use crate::row::Write;
+use crate::store::Journaled;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +38,7 @@ pub enum Input {
     /// The store has committed a batch, or found that it had.
     Appended {
         /// The batch, as it went out in [`Effect::Append`].
-        batch: Batch,
+        journaled: Box<Journaled>,
         /// What the store holds now.
         held: Held,
     },
@@ -49,21 +51,6 @@ pub enum Input {
     },
     /// Time has passed.
     Tick,
-}
-
-/// What a store holds of one lane of a journal, after an append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// The contiguous interval that holds the batch's end: its least number,
-    pub from: u64,
-    /// and its greatest; `from - 1` when it has none.
-    pub upto: u64,
-    /// The least number at or above the batch's floor that is lacking below `from`.
-    pub want: Option<u64>,
-    /// Whether other bytes are held at a position of the batch.
-    pub fork: bool,
-    /// How many of the batch's records were new.
-    pub stored: u64,
 }
 
 /// What the driver is to do.
@@ -81,7 +68,7 @@ pub enum Effect {
     /// Publish these chunks as they are, on the `blob` topic of each.
     SendChunks(Vec<Chunk>),
     /// Put the batch's records on disk, then come back with [`Input::Appended`].
-    Append(Batch),
+    Append(Box<Journaled>),
     /// Answer a request.
     Reply {
         /// The request.
@@ -113,10 +100,17 @@ pub struct Note {
 /// What came of one input.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Step {
-    /// To be committed together, before any effect.
+    /// To be carried out first: it needs nothing on disk.
+    pub at_once: Vec<Effect>,
+    /// To be committed together, before any of the effects.
     pub persist: Vec<Write>,
+    /// Whether that was decided for a person. If it cannot be stored, it does not hold: none of the effects is carried
+    /// out, and the core is [told](crate::Core::unstored) before it decides anything else.
+    pub decided: bool,
     /// To be carried out, in this order.
     pub effects: Vec<Effect>,
+    /// The edges of which something else may be shown now.
+    pub touched: BTreeSet<EdgeId>,
     /// When [`Input::Tick`] is due at the latest, in milliseconds of running time.
     pub wake_at: Option<u64>,
 }

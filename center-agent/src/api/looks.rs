@@ -1,23 +1,26 @@
 //! What is only looked at.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use center_core::Core;
 use flotilla_machine::wall_ms;
 use flotilla_schemas::countermeasure::Countermeasures;
 use flotilla_schemas::journal::Lane;
 use flotilla_schemas::proof::Proof;
 use flotilla_schemas::{AppId, EdgeId, ScriptId};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::answer::{Asked, Problem, found, name};
 use super::state::Api;
 use super::types::{
-    AppDetail, AppSummary, EdgeDetail, EdgeSummary, FaultView, FaultsQuery, RECORDS_PAGE_MAX, RecordsPage,
-    RecordsQuery, ScriptDetail, ScriptRow, ScriptSummary, ServiceView, StatusView, WAIT_MS_MAX,
+    AppDetail, AppSummary, EdgeDetail, FaultsQuery, RECORDS_PAGE_MAX, RecordsPage, RecordsQuery,
+    ScriptDetail, ScriptRow, ScriptSummary, ServiceView, StatusView, WAIT_MS_MAX,
 };
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -57,8 +60,13 @@ pub(super) async fn countermeasures(State(api): State<Api>) -> Answer<Countermea
     Ok(Json(api.desk.look(Core::countermeasures).await?))
 }
 
-pub(super) async fn edges(State(api): State<Api>) -> Answer<Vec<EdgeSummary>> {
-    Ok(Json(api.desk.look(Core::edges).await?))
+pub(super) async fn edges(State(api): State<Api>) -> Response {
+    shown(&api.views.edges())
+}
+
+/// As JSON. A view is shared with the driver, and not copied.
+fn shown<T: Serialize>(views: &[Arc<T>]) -> Response {
+    Json(views.iter().map(Arc::as_ref).collect::<Vec<_>>()).into_response()
 }
 
 pub(super) async fn edge(State(api): State<Api>, Path(text): Path<String>) -> Answer<EdgeDetail> {
@@ -70,21 +78,19 @@ pub(super) async fn edge(State(api): State<Api>, Path(text): Path<String>) -> An
 pub(super) async fn faults(
     State(api): State<Api>,
     Asked(FaultsQuery { edge, open }): Asked<FaultsQuery>,
-) -> Answer<Vec<FaultView>> {
+) -> Result<Response, Problem> {
     if let Some(edge) = &edge {
-        known(&api, edge).await?;
+        known(&api, edge)?;
     }
-    Ok(Json(api.desk.look(move |core| core.faults(edge.as_ref(), open)).await?))
+    Ok(shown(&api.views.faults(edge.as_ref(), open)))
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Answer<StatusView> {
     Ok(Json(api.desk.look(|core| core.status_view(wall_ms())).await?))
 }
 
-async fn known(api: &Api, edge: &EdgeId) -> Result<(), Problem> {
-    let id = edge.clone();
-    let known = api.desk.look(move |core| core.knows(&id)).await?;
-    found("edge", edge, known.then_some(()))
+fn known(api: &Api, edge: &EdgeId) -> Result<(), Problem> {
+    found("edge", edge, api.views.knows(edge).then_some(()))
 }
 
 pub(super) async fn records(
@@ -93,7 +99,7 @@ pub(super) async fn records(
 ) -> Answer<RecordsPage> {
     let lane = query.lane.map(Lane::try_from).transpose();
     let lane = lane.map_err(|error| Problem::of(StatusCode::BAD_REQUEST, error))?;
-    known(&api, &query.edge).await?;
+    known(&api, &query.edge)?;
     let limit = query.limit.unwrap_or(RECORDS_PAGE_MAX).clamp(1, RECORDS_PAGE_MAX);
     let wait = Duration::from_millis(query.wait_ms.unwrap_or(0).min(WAIT_MS_MAX));
     let until = Instant::now() + wait;
@@ -102,7 +108,8 @@ pub(super) async fn records(
         arrived.borrow_and_update();
         let (store, edge, after) = (api.store.clone(), query.edge.clone(), query.after.unwrap_or(0));
         // One more than asked for tells whether there are more.
-        let found = tokio::task::spawn_blocking(move || store.page(&edge, lane, after, limit as usize + 1));
+        let lanes = lane.map_or(Lane::ALL.to_vec(), |lane| vec![lane]);
+        let found = tokio::task::spawn_blocking(move || store.page(&edge, &lanes, after, limit as usize + 1));
         let mut records = found.await??;
         let more = records.len() > limit as usize;
         records.truncate(limit as usize);

@@ -1,7 +1,7 @@
 //! The HTTP API: what an operator's command line speaks to.
 //!
-//! Every request shows the token; what is refused is answered in JSON. Reading looks into the core, deciding asks it;
-//! nothing is decided here. What is expensive (hashing, proving) runs beside the driver.
+//! Every request shows the token; what is refused is answered in JSON. Reading takes the views or looks into the
+//! core, deciding asks it; nothing is decided here. What is expensive (hashing, proving) runs beside the driver.
 
 mod answer;
 mod blobs;
@@ -28,6 +28,7 @@ use flotilla_schemas::fleet::Fleet;
 use crate::desk::Desk;
 use crate::shelf::Shelf;
 use crate::store::Store;
+use crate::views::Views;
 use answer::Problem;
 use state::{Api, HEAVY_MAX, PROVING_MAX};
 use turns::Turns;
@@ -37,13 +38,14 @@ pub(crate) fn router(
     token: &str,
     fleet: &Fleet,
     desk: Desk,
+    views: Arc<Views>,
     store: Store,
     shelf: Arc<Shelf>,
     sandbox: Sandbox,
 ) -> Router {
     let (token, publishers) = (Digest::of(token.as_bytes()), Arc::new(fleet.publishers()));
     let (heavy, proving) = (Turns::new(HEAVY_MAX), Turns::new(PROVING_MAX));
-    let api = Api { token, publishers, desk, store, shelf, sandbox, heavy, proving };
+    let api = Api { token, publishers, desk, views, store, shelf, sandbox, heavy, proving };
     Router::new()
         .route("/v1/blobs", post(blobs::store))
         .route("/v1/blobs/{digest}", get(blobs::read).head(blobs::look))

@@ -10,6 +10,7 @@ use super::turns::Turns;
 use crate::desk::Desk;
 use crate::shelf::Shelf;
 use crate::store::Store;
+use crate::views::Views;
 
 /// The most uploads and checks of an app at once; others wait.
 pub(super) const HEAVY_MAX: usize = 2;
@@ -24,6 +25,7 @@ pub(super) struct Api {
     pub token: Digest,
     pub publishers: Arc<Publishers>,
     pub desk: Desk,
+    pub views: Arc<Views>,
     pub store: Store,
     pub shelf: Arc<Shelf>,
     pub sandbox: Sandbox,

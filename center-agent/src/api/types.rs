@@ -27,10 +27,11 @@ pub use center_core::view::{
     AppDetail, AppSummary, Distribution, EdgeDetail, EdgeSummary, FaultView, Running, ScriptDetail,
     ScriptSummary, ServiceView, StatusView,
 };
-pub use center_core::{EdgeDocument, Published, ServiceStart, ServiceStop, Standing, Work};
+pub use center_core::{
+    Arrived as StoredRecord, EdgeDocument, Published, ServiceStart, ServiceStop, Standing, Work,
+};
 
-use flotilla_schemas::journal::Lane;
-use flotilla_schemas::{Digest, EdgeId, EpochId, Json};
+use flotilla_schemas::{Digest, EdgeId};
 use serde::{Deserialize, Serialize};
 
 /// The most records of one page, and how many there are when nobody says.
@@ -114,17 +115,4 @@ pub struct RecordsPage {
     pub next: u64,
     /// Whether there are more already.
     pub more: bool,
-}
-
-/// A record as the center has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StoredRecord {
-    /// Its number in the order of arrival; grows, and may skip.
-    pub arrival: u64,
-    /// The edge's journal that it is from.
-    pub epoch: EpochId,
-    /// Its lane.
-    pub lane: Lane,
-    /// The record itself, with its number in the lane, as its edge wrote it.
-    pub record: Json,
 }

@@ -1,29 +1,15 @@
-//! A center without I/O: its core, and a disk with rows, records and files.
+//! A center without I/O: its core, and its disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use center_core::{
-    Answer, Config, Core, Effect, Held, Input, Intervals, Refusal, Request, Row, Write, filters,
-};
+use center_core::{Answer, Config, Core, Effect, Input, Refusal, Request, Store, filters};
+use flotilla_schemas::Topic;
 use flotilla_schemas::digest::CHUNK_BYTES;
-use flotilla_schemas::journal::{Batch, Lane};
 use flotilla_schemas::time::Now;
-use flotilla_schemas::{Digest, EdgeId, EpochId, Json, Topic};
 
 use crate::sim::broker::Broker;
+use crate::sim::disk::Disk;
 use crate::sim::samples::{fleet, key, place};
-
-/// Where a record stands in a store.
-pub type At = (EdgeId, EpochId, Lane, u64);
-
-/// What a power cut leaves.
-#[derive(Debug, Default)]
-pub struct Disk {
-    rows: BTreeMap<String, Row>,
-    pub records: BTreeMap<At, Json>,
-    intervals: BTreeMap<(EdgeId, EpochId, Lane), Intervals>,
-    pub files: BTreeMap<Digest, Vec<u8>>,
-}
 
 /// A simulated center.
 pub struct Center {
@@ -82,15 +68,9 @@ impl Center {
 
     pub fn give(&mut self, input: Input, broker: &mut Broker, now: Now) {
         let step = self.core.handle(input, now);
-        for write in step.persist {
-            match write {
-                Write::Put(row) => _ = self.disk.rows.insert(row.key(), *row),
-                Write::Remove(key) => _ = self.disk.rows.remove(&key),
-            }
-        }
-        for effect in step.effects {
-            self.carry_out(effect, broker);
-        }
+        step.at_once.into_iter().for_each(|effect| self.carry_out(effect, broker));
+        self.disk.commit(&step.persist).unwrap();
+        step.effects.into_iter().for_each(|effect| self.carry_out(effect, broker));
         self.wake_at = step.wake_at;
     }
 
@@ -108,35 +88,13 @@ impl Center {
                     broker.publish(&Topic::Blob(chunk.digest.first()), bytes, None, false);
                 }
             }
-            Effect::Append(batch) => {
-                let held = self.append(&batch);
-                self.answers.push_back(Input::Appended { batch, held });
+            Effect::Append(journaled) => {
+                let held = self.disk.append(&journaled).unwrap();
+                self.answers.push_back(Input::Appended { journaled, held });
             }
             Effect::Reply { answer, .. } => self.replies.push_back(answer),
             Effect::Note(_) => {}
         }
-    }
-
-    fn append(&mut self, batch: &Batch) -> Held {
-        let at = |seq| (batch.edge.clone(), batch.epoch.clone(), batch.lane, seq);
-        let numbered = || (batch.first..).zip(&batch.records);
-        let other =
-            |(seq, record): (u64, &Json)| self.disk.records.get(&at(seq)).is_some_and(|held| held != record);
-        let fork = numbered().any(other);
-        let lane = (batch.edge.clone(), batch.epoch.clone(), batch.lane);
-        let intervals = self.disk.intervals.entry(lane).or_default();
-        let last = batch.last().unwrap();
-        let mut stored = 0;
-        if !fork && intervals.add(batch.first, last) {
-            for (seq, record) in numbered() {
-                stored += u64::from(self.disk.records.insert(at(seq), record.clone()).is_none());
-            }
-        }
-        let intervals = intervals.clone();
-        let (from, upto) = intervals.around(last).unwrap_or((last + 1, last));
-        let lacking = intervals.lacking_from(batch.floor);
-        let want = (lacking < from).then_some(lacking);
-        Held { from, upto, want, fork, stored }
     }
 }
 
@@ -146,7 +104,7 @@ fn boot(disk: &Disk, session: u64, now: Now) -> Core {
         fleet: fleet(),
         session: format!("c1-{session}").parse().unwrap(),
         agent: "0".into(),
-        records: disk.records.len() as u64,
+        records: disk.records().count() as u64,
     };
-    Core::from_records(config, disk.rows.values().cloned(), now)
+    Core::from_records(config, disk.rows().unwrap(), now)
 }

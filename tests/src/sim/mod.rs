@@ -3,6 +3,7 @@
 mod app;
 mod broker;
 mod center;
+mod disk;
 mod edge;
 pub mod oracle;
 mod samples;

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use center_core::Place;
 use flotilla_schemas::countermeasure::Measure;
 use flotilla_schemas::fault::How;
 use flotilla_schemas::journal::{Body, Lane, Record};
-use flotilla_schemas::{FaultId, Json};
+use flotilla_schemas::{EdgeId, FaultId, Json};
 
 use crate::sim::world::World;
 
@@ -55,21 +56,20 @@ pub fn events(world: &World, edge: &str) -> Vec<String> {
     records(world, edge, Lane::Event).filter_map(name).collect()
 }
 
+/// What the center holds of an edge.
+fn of_edge<'a>(world: &'a World, edge: &EdgeId) -> impl Iterator<Item = (&'a Place, u64, Json)> {
+    world.center.disk.records().filter(move |(place, ..)| place.edge == *edge)
+}
+
 /// Panics if something happened that never may.
 pub fn check(world: &World) {
     for edge in world.edges.values() {
-        let held: BTreeMap<_, _> =
-            world.center.disk.records.iter().filter(|((id, ..), _)| *id == edge.id).collect();
-        for ((_, _, lane, seq), record) in &held {
-            let written = edge.disk.ever.get(&(*lane, *seq)).map(|record| Json::of(record).unwrap());
-            assert_eq!(
-                written.as_ref(),
-                Some(*record),
-                "{}: the center holds what was never written",
-                edge.id
-            );
+        let mut at_center = BTreeSet::new();
+        for (place, seq, record) in of_edge(world, &edge.id) {
+            let written = edge.disk.ever.get(&(place.lane, seq)).map(|record| Json::of(record).unwrap());
+            assert_eq!(written, Some(record), "{}: the center holds what was never written", edge.id);
+            at_center.insert((place.lane, seq));
         }
-        let at_center: BTreeSet<_> = held.keys().map(|(_, _, lane, seq)| (*lane, *seq)).collect();
         for (at, record) in &edge.disk.ever {
             let safe = at_center.contains(at) || edge.disk.journal.contains_key(at);
             assert!(safe, "{}: a record is lost: {record:?}", edge.id);
@@ -85,10 +85,8 @@ pub fn check(world: &World) {
 /// Panics if a center lacks a record that an edge wrote. For the end of a story that was given time to heal.
 pub fn check_complete(world: &World) {
     for edge in world.edges.values() {
-        let has = |at: &(Lane, u64)| {
-            world.center.disk.records.keys().any(|(id, _, lane, seq)| *id == edge.id && (*lane, *seq) == *at)
-        };
-        let missing: Vec<_> = edge.disk.ever.keys().filter(|at| !has(at)).collect();
+        let held: BTreeSet<_> = of_edge(world, &edge.id).map(|(place, seq, _)| (place.lane, seq)).collect();
+        let missing: Vec<_> = edge.disk.ever.keys().filter(|at| !held.contains(at)).collect();
         assert!(missing.is_empty(), "{}: the center lacks {missing:?}", edge.id);
     }
 }

@@ -46,6 +46,7 @@ impl Core {
                 Err(error) => Err(error.into()),
             },
         };
+        step.decided |= !step.persist.is_empty();
         step.effects.push(Effect::Reply { id, answer });
     }
 

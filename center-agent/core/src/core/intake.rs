@@ -16,11 +16,13 @@ use super::Core;
 use crate::answer::Answer;
 use crate::desk::{FaultRow, answer};
 use crate::document::{Document, Jump};
+use crate::interval::Held;
 use crate::message::{Message, Said};
 use crate::registry::Heard;
 use crate::retained::Cause;
 use crate::row::{Row, Write};
-use crate::step::{Effect, Held, Step};
+use crate::step::{Effect, Step};
+use crate::store::Journaled;
 
 impl Core {
     pub(super) fn hear(
@@ -59,7 +61,7 @@ impl Core {
                 }
             }
             Said::Release(row) => self.release_row(topic, row, now, step),
-            Said::Batch(batch) => self.batch(batch, step),
+            Said::Batch(journaled) => self.batch(journaled, step),
             Said::Want(want) => self.wanted(topic, want, now, step),
             Said::Reply(reply) => {
                 if let Some(id) = self.commands.reply(&reply) {
@@ -160,14 +162,16 @@ impl Core {
         }
     }
 
-    /// A fault is answered first: the answer needs nothing on disk.
-    fn batch(&mut self, batch: Batch, step: &mut Step) {
+    /// A fault is answered first: neither the answer nor the batch waits for the disk.
+    fn batch(&mut self, journaled: Box<Journaled>, step: &mut Step) {
+        let batch = &journaled.batch;
         if self.swept && batch.lane == Lane::Fault {
-            for fault in self.faults.unanswered(&batch) {
+            for fault in self.faults.unanswered(batch) {
                 self.answer(&batch.edge, &fault, step);
             }
         }
-        step.effects.push(Effect::Append(batch));
+        step.effects.push(Effect::Append(journaled));
+        step.at_once.append(&mut step.effects);
     }
 
     /// Answers what came before the list was known.
@@ -189,7 +193,7 @@ impl Core {
         );
     }
 
-    pub(super) fn appended(&mut self, batch: Batch, held: Held, step: &mut Step) {
+    pub(super) fn appended(&mut self, batch: &Batch, held: Held, step: &mut Step) {
         self.config.records += held.stored;
         if held.fork {
             step.note(
@@ -198,7 +202,7 @@ impl Core {
                 &batch.epoch,
             );
         } else if batch.lane == Lane::Fault {
-            let changes = self.faults.record(&batch);
+            let changes = self.faults.record(batch);
             let key = |row: FaultRow| Write::Remove(Row::Fault(row).key());
             step.persist.extend(changes.removed.into_iter().map(key));
             step.persist.extend(changes.put.into_iter().map(|row| Write::put(Row::Fault(row))));

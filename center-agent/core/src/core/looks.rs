@@ -126,14 +126,19 @@ impl Core {
         self.documents.countermeasures().map(|(_, list)| list.clone()).unwrap_or_default()
     }
 
-    /// All edges, by name.
+    /// The rows of all edges, by name.
     pub fn edges(&self) -> Vec<EdgeSummary> {
         self.registry.all().map(|(id, edge)| self.edge_summary(id, edge)).collect()
     }
 
-    /// Whether an edge ever showed itself.
-    pub fn knows(&self, edge: &EdgeId) -> bool {
-        self.registry.get(edge).is_some()
+    /// All edges, by name.
+    pub fn edge_ids(&self) -> impl Iterator<Item = &EdgeId> {
+        self.registry.all().map(|(id, _)| id)
+    }
+
+    /// An edge, in a row; none if it never showed itself.
+    pub fn summary(&self, id: &EdgeId) -> Option<EdgeSummary> {
+        Some(self.edge_summary(id, self.registry.get(id)?))
     }
 
     /// An edge; none if it never showed itself.

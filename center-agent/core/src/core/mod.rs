@@ -28,7 +28,7 @@ use crate::catalog::Listing;
 use crate::command::Commands;
 use crate::delivery::Delivery;
 use crate::desk::Faults;
-use crate::document::Documents;
+use crate::document::{Documents, Made};
 use crate::present::Present;
 use crate::registry::Registry;
 use crate::request::{Request, RequestId};
@@ -89,6 +89,8 @@ pub struct Core {
     swept: bool,
     /// Requests that came during the first sweep; they are judged when it is over.
     early: Vec<(RequestId, Request)>,
+    /// What was decided last, for as long as it may be taken back.
+    fresh: Vec<Made>,
     seq: u64,
     pulse_at: u64,
     status_at: u64,
@@ -122,6 +124,7 @@ impl Core {
             sweep: Sweep::Idle,
             swept: false,
             early: Vec::new(),
+            fresh: Vec::new(),
             seq: 0,
             pulse_at: now.mono_ms,
             status_at: now.mono_ms,
@@ -133,7 +136,7 @@ impl Core {
 
     /// Takes an input; see [`Step`] for what is to be done with what comes out.
     pub fn handle(&mut self, input: Input, now: Now) -> Step {
-        let mut step = Step::default();
+        let mut step = Step { touched: touched(&input).into_iter().collect(), ..Step::default() };
         self.retained.pass_time(now.mono_ms);
         match input {
             Input::Connected => self.connected(now),
@@ -150,7 +153,7 @@ impl Core {
                     self.hear(&topic, &payload, sig.as_ref(), !retained, now, &mut step);
                 }
             }
-            Input::Appended { batch, held } => self.appended(batch, held, &mut step),
+            Input::Appended { journaled, held } => self.appended(&journaled.batch, held, &mut step),
             Input::Request { id, request } if !self.swept => {
                 if self.sweep == Sweep::Idle || self.early.len() >= EARLY_MAX {
                     step.effects.push(unswept(id));
@@ -162,6 +165,10 @@ impl Core {
             Input::Tick => {}
         }
         self.pass_time(now, &mut step);
+        let made = self.documents.made();
+        if step.decided {
+            self.fresh = made;
+        }
         step.wake_at = self.wake_at();
         step
     }
@@ -177,6 +184,16 @@ impl Core {
         let strangers = self.registry.all().filter(|(edge, seen)| !known(edge, &seen.key));
         let strangers: Vec<EdgeId> = strangers.map(|(edge, _)| edge.clone()).collect();
         strangers.iter().for_each(|edge| _ = self.registry.remove(edge));
+    }
+
+    /// What was decided last could not be stored: it does not hold, and all is again as if nobody had asked.
+    pub fn unstored(&mut self, now: Now) -> Step {
+        self.documents.take_back(std::mem::take(&mut self.fresh));
+        self.catalog = Listing::of(&self.config.fleet.fleet, &self.documents);
+        self.retained.want_nothing();
+        self.retain_all();
+        self.retain_status(now);
+        self.handle(Input::Tick, now)
     }
 
     fn connected(&mut self, now: Now) {
@@ -206,6 +223,7 @@ impl Core {
             self.pulse_at = now.mono_ms + PULSE_MS;
             for edge in self.registry.fall_silent(now) {
                 step.note("edge silent", Some(&edge), "");
+                step.touched.insert(edge);
             }
             self.retain_app_views();
         }
@@ -235,6 +253,15 @@ impl Core {
         let always =
             [self.sweep.ends_at(), self.commands.due_at(), Some(self.pulse_at), Some(self.status_at)];
         always.into_iter().chain(connected.into_iter().flatten()).flatten().min()
+    }
+}
+
+/// The edge that an input tells of.
+fn touched(input: &Input) -> Option<EdgeId> {
+    match input {
+        Input::Message { topic: Topic::Edge(edge, _), .. } => Some(edge.clone()),
+        Input::Appended { journaled, .. } => Some(journaled.batch.edge.clone()),
+        _ => None,
     }
 }
 

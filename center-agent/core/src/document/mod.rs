@@ -22,6 +22,13 @@ pub use release::{AppDocument, ScriptDocument};
 pub use service::{On, Run, ServiceDocument, Work};
 pub use version::{Jump, Ver};
 
+/// A document that was made here, and what held before it.
+#[derive(Debug, Clone)]
+pub struct Made {
+    document: Document,
+    before: Option<Document>,
+}
+
 /// All documents of a center, and the highest number that it has seen.
 #[derive(Debug, Clone)]
 pub struct Documents {
@@ -31,12 +38,14 @@ pub struct Documents {
     all: BTreeMap<DocumentId, Document>,
     /// Which services there are, and for which buckets of edges.
     services: BTreeMap<ServiceId, BTreeSet<u8>>,
+    /// What was made here and may still be taken back.
+    made: Vec<Made>,
 }
 
 impl Documents {
     /// None yet.
     pub fn new(author: CenterId, era: u32) -> Self {
-        Self { author, era, seen: 0, all: BTreeMap::new(), services: BTreeMap::new() }
+        Self { author, era, seen: 0, all: BTreeMap::new(), services: BTreeMap::new(), made: Vec::new() }
     }
 
     /// Takes a document that is on disk; one of a former era is void.
@@ -89,8 +98,39 @@ impl Documents {
             _ => self.all.get(&body.id()).map(|document| document.ver.clone()),
         };
         let document = Document { v: 1, ver, prev, ts, body };
+        let before = self.all.get(&document.body.id()).cloned();
         self.put(document.clone());
+        self.made.push(Made { document: document.clone(), before });
         document
+    }
+
+    /// What was made since this was last asked, in order.
+    pub fn made(&mut self) -> Vec<Made> {
+        std::mem::take(&mut self.made)
+    }
+
+    /// What was made could not be stored: what held before holds again, unless another center's word was joined in
+    /// meanwhile. The numbers stay used.
+    pub fn take_back(&mut self, made: Vec<Made>) {
+        for Made { document, before } in made.into_iter().rev() {
+            if self.all.get(&document.body.id()) != Some(&document) {
+                continue;
+            }
+            match before {
+                Some(before) => self.put(before),
+                None => self.remove(&document),
+            }
+        }
+    }
+
+    fn remove(&mut self, document: &Document) {
+        self.all.remove(&document.body.id());
+        if let Body::Service(part) = &document.body
+            && let Some(buckets) = self.services.get_mut(&part.service)
+        {
+            buckets.remove(&part.bucket);
+        }
+        self.services.retain(|_, buckets| !buckets.is_empty());
     }
 
     /// Takes a document of another center, or one that this one has lost. What holds now, if that is another than did.
@@ -222,6 +262,29 @@ mod tests {
         assert_eq!(b.adopt(first), Ok(None));
         assert_eq!(b.adopt(second), Ok(None));
         assert_eq!(b.countermeasures().unwrap().1.version, 2);
+    }
+
+    #[test]
+    fn what_could_not_be_stored_gives_way_to_what_held_before() {
+        let mut documents = documents();
+        documents.decide(list(1), 0);
+        documents.made();
+        documents.decide(list(2), 0);
+        documents.decide(list(3), 0);
+        let made = documents.made();
+        documents.take_back(made);
+        assert_eq!(documents.countermeasures().unwrap().1.version, 1);
+        documents.decide(list(4), 0);
+        let newer = documents.clone().decide(list(5), 0);
+        documents.adopt(newer).unwrap();
+        let made = documents.made();
+        documents.take_back(made);
+        assert_eq!(documents.countermeasures().unwrap().1.version, 5, "another center decided since");
+        let mut empty = self::documents();
+        empty.decide(list(1), 0);
+        let made = empty.made();
+        empty.take_back(made);
+        assert_eq!(empty.countermeasures(), None);
     }
 
     #[test]

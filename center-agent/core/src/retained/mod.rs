@@ -108,6 +108,11 @@ impl Retained {
         self.dispute_at = self.dispute_at.into_iter().chain(due_at).min();
     }
 
+    /// Nothing is to be retained any more but what is said from now on.
+    pub fn want_nothing(&mut self) {
+        self.wanted.clear();
+    }
+
     /// The connection is new: whatever is not heard from the broker now is not there.
     pub fn forget(&mut self) {
         self.there.clear();

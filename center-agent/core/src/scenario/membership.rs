@@ -44,7 +44,7 @@ fn a_retired_edge_leaves_nothing_at_the_broker_and_is_not_heard_again() {
     center.start(&["e1"]).unwrap();
     center.edge_says("e1", "release/app/a", &row("e1", "a", "1.0.0"));
     let records = batch("e1", 1, &[fault("f", 1, 1)]);
-    center.give(Input::Appended { held: held(&records), batch: records });
+    center.give(appended(&records, held(&records)));
     assert!(retire(&mut center, "e1").is_ok() && retire(&mut center, "e1").is_ok(), "twice is once");
     center.pass(PULSE_MS);
     for topic in [

@@ -25,8 +25,9 @@ use crate::samples::{
     app, batch, center_key, closed, edge_key, fault, fleet, publisher, restoration, row, script, status,
 };
 use crate::{
-    Answer, CommandError, Config, Core, EARLY_MAX, Effect, Held, Input, PAUSE_MS_MIN, PULSE_MS, PublishError,
-    QUIET_MS, REPLY_MS_MAX, Refusal, Request, Row, STATUS_MS, ServiceStart, ServiceStop, Step, Write,
+    Answer, CommandError, Config, Core, EARLY_MAX, Effect, Held, Input, Journaled, PAUSE_MS_MIN, PULSE_MS,
+    PublishError, QUIET_MS, REPLY_MS_MAX, Refusal, Request, Row, STATUS_MS, ServiceStart, ServiceStop, Step,
+    Write,
 };
 
 struct Center {
@@ -83,7 +84,7 @@ impl Center {
 
     fn give(&mut self, input: Input) -> Vec<Effect> {
         let now = Now::new(self.mono_ms, 1_800_000_000_000 + self.mono_ms as i64);
-        let Step { persist, effects, wake_at } = self.core.handle(input, now);
+        let Step { at_once, persist, effects, wake_at, .. } = self.core.handle(input, now);
         assert!(wake_at.unwrap() > self.mono_ms, "it would spin");
         for write in persist {
             match write {
@@ -91,6 +92,7 @@ impl Center {
                 Write::Remove(key) => _ = self.disk.remove(&key),
             }
         }
+        let effects: Vec<Effect> = at_once.into_iter().chain(effects).collect();
         for effect in &effects {
             if let Effect::Publish { topic, payload, retain: true } = effect {
                 self.broker.insert(topic.clone(), payload.clone());
@@ -178,6 +180,12 @@ fn sent<T: DeserializeOwned>(effects: &[Effect], topic: &str) -> Vec<T> {
 
 fn warned(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| matches!(effect, Effect::Note(note) if note.warn))
+}
+
+fn appended(batch: &Batch, held: Held) -> Input {
+    let payload = serde_json::to_vec(batch).unwrap();
+    let sig = edge_key(batch.edge.as_str()).sign("journal", &payload);
+    Input::Appended { journaled: Box::new(Journaled { batch: batch.clone(), payload, sig }), held }
 }
 
 fn held(batch: &Batch) -> Held {
