@@ -13,6 +13,7 @@ pub mod prove;
 pub mod shelf;
 mod start;
 pub mod store;
+mod sweep;
 mod views;
 
 pub use desk::{Desk, Gone};

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use center_core::Chunk;
 use flotilla_schemas::digest::{ARTIFACT_BYTES_MAX, CHUNK_BYTES};
@@ -83,6 +84,7 @@ impl Shelf {
         }
         let digest = Digest::of(bytes);
         if self.get(&digest).is_ok() {
+            self.look(&digest)?;
             return Ok(digest);
         }
         let number = self.written.fetch_add(1, Ordering::Relaxed);
@@ -106,6 +108,42 @@ impl Shelf {
     pub fn size(&self, digest: &Digest) -> Result<u64, ShelfError> {
         let path = self.path(digest);
         self.present(digest, &path, fs::metadata(&path)).map(|metadata| metadata.len())
+    }
+
+    /// The size of an artifact in bytes, for someone who is about to publish it: it counts as new again.
+    pub fn look(&self, digest: &Digest) -> Result<u64, ShelfError> {
+        let path = self.path(digest);
+        let file = self.present(digest, &path, File::options().write(true).open(&path))?;
+        at(&path, file.set_modified(SystemTime::now()))?;
+        self.size(digest)
+    }
+
+    /// The artifacts that nobody stored or looked for since.
+    pub fn untouched(&self, since: SystemTime) -> Result<Vec<Digest>, ShelfError> {
+        let mut found = Vec::new();
+        for entry in at(&self.folder, fs::read_dir(&self.folder))? {
+            let entry = at(&self.folder, entry)?;
+            let Ok(digest) = entry.file_name().to_string_lossy().parse() else { continue };
+            if self.is_older(&digest, since)? {
+                found.push(digest);
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_older(&self, digest: &Digest, since: SystemTime) -> Result<bool, ShelfError> {
+        let path = self.path(digest);
+        let touched = at(&path, fs::metadata(&path).and_then(|metadata| metadata.modified()))?;
+        Ok(touched < since)
+    }
+
+    /// Deletes an artifact that nobody stored or looked for since.
+    pub fn delete(&self, digest: &Digest, since: SystemTime) -> Result<(), ShelfError> {
+        let path = self.path(digest);
+        if self.is_older(digest, since)? {
+            at(&path, fs::remove_file(&path))?;
+        }
+        Ok(())
     }
 
     /// The bytes of an artifact, verified.

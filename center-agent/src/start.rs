@@ -21,6 +21,7 @@ use crate::driver::Driver;
 use crate::identity::{self, IdentityError};
 use crate::shelf::{Shelf, ShelfError};
 use crate::store::{Store, StoreError};
+use crate::sweep;
 use crate::views::Views;
 
 /// How long requests under way may take when the center stops.
@@ -111,6 +112,7 @@ pub struct Center {
     stop: Vec<oneshot::Sender<()>>,
     driver: JoinHandle<()>,
     server: JoinHandle<()>,
+    sweep: JoinHandle<()>,
 }
 
 impl Center {
@@ -135,6 +137,7 @@ impl Center {
 
     /// Stops it: what was decided is on disk, the broker is told, requests under way have a second.
     pub async fn stop(mut self) {
+        self.sweep.abort();
         self.stop.drain(..).for_each(|stop| _ = stop.send(()));
         let _ = (&mut self.driver).await;
         if tokio::time::timeout(HTTP_STOP, &mut self.server).await.is_err() {
@@ -146,6 +149,7 @@ impl Center {
     pub fn kill(self) {
         self.driver.abort();
         self.server.abort();
+        self.sweep.abort();
     }
 
     /// Comes back when the center has ended by itself.
@@ -210,6 +214,7 @@ async fn start(config: Config, fleet: Fleet, key: SecretKey, broker: Broker) -> 
     let views = Arc::new(Views::default());
     let router = api::router(&token, &fleet, desk, views.clone(), store.clone(), shelf.clone(), sandbox);
     let (stop_driver, stop) = oneshot::channel();
+    let sweep = sweep::run(store.clone(), shelf.clone());
     let driver = Driver {
         link: LinkConfig {
             broker,
@@ -240,7 +245,14 @@ async fn start(config: Config, fleet: Fleet, key: SecretKey, broker: Broker) -> 
     let server = async { _ = server.await };
     tracing::info!(center_id = %center, %api, "center started");
     let stop = vec![stop_driver, stop_server];
-    Ok(Center { api, token, stop, driver: tokio::spawn(driver), server: tokio::spawn(server) })
+    Ok(Center {
+        api,
+        token,
+        stop,
+        driver: tokio::spawn(driver),
+        server: tokio::spawn(server),
+        sweep: tokio::spawn(sweep),
+    })
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) async fn look(
     Path(digest): Path<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let digest: Digest = name(&digest)?;
-    let size = tokio::task::spawn_blocking(move || api.shelf.size(&digest)).await??;
+    let size = tokio::task::spawn_blocking(move || api.shelf.look(&digest)).await??;
     Ok((StatusCode::OK, [(CONTENT_LENGTH, size.to_string())]))
 }
 
