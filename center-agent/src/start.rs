@@ -240,9 +240,7 @@ async fn start(config: Config, fleet: Fleet, key: SecretKey, broker: Broker) -> 
     };
     let driver = driver.begin()?;
     let (stop_server, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async { _ = stopped.await });
-    // Serving ends with the signal alone; what fails is one connection.
-    let server = async { _ = server.await };
+    let server = api::Door::new().serve(listener, router, async { _ = stopped.await });
     tracing::info!(center_id = %center, %api, "center started");
     let stop = vec![stop_driver, stop_server];
     Ok(Center {

@@ -6,6 +6,7 @@
 mod answer;
 mod blobs;
 mod decisions;
+mod door;
 mod looks;
 mod publishing;
 mod state;
@@ -30,6 +31,7 @@ use crate::shelf::Shelf;
 use crate::store::Store;
 use crate::views::Views;
 use answer::Problem;
+pub(crate) use door::Door;
 use state::{Api, HEAVY_MAX, PROVING_MAX};
 use turns::Turns;
 
