@@ -1,3 +1,5 @@
+//! What the equipment room does about devices that are ill, well again, or come and go.
+
 use super::write::Wish;
 use super::*;
 use crate::samples;

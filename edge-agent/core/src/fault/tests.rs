@@ -1,3 +1,5 @@
+//! How faults are opened, answered, treated, watched and closed.
+
 use super::*;
 use crate::config::Config;
 use crate::samples;

@@ -1,3 +1,5 @@
+//! What runs, waits, fails and ends among the programs.
+
 use super::*;
 use crate::config::Config;
 use crate::effect::{Act, Effect};
