@@ -277,6 +277,6 @@ mod tests {
         let desired = desired(&out, [(slot, item(1, 1, &Value::Gone))]);
         assert_eq!(wanted.take(desired, came("x"), &mut out), []);
         assert_ne!(wanted.digest(), before);
-        assert_eq!(out.take_step().persist.len(), 1);
+        assert_eq!(out.take_step().persist.len(), 2, "the slot, and the message that it came in");
     }
 }
