@@ -1,64 +1,20 @@
 //! What an edge keeps: the journal, the core's values, the apps' keys; on disk, or in memory where there is none.
 
-use std::path::PathBuf;
-
 use edge_core::{Found, Persist};
-#[cfg(feature = "disk")]
-use flotilla_machine::DatabaseError;
 use flotilla_schemas::journal::Lane;
-use flotilla_schemas::{AppId, EpochId, Json};
+use flotilla_schemas::{AppId, EpochId};
 
 #[cfg(feature = "disk")]
 mod disk;
+mod error;
+mod kept;
 mod memory;
 
 #[cfg(feature = "disk")]
 pub use disk::Disk;
+pub use error::StoreError;
+pub use kept::{APP_KEYS_BYTES_MAX, Numbered};
 use memory::Memory;
-
-/// The most bytes that one app may keep, keys included.
-pub const APP_KEYS_BYTES_MAX: u64 = flotilla_sandbox::KV_BYTES_MAX;
-
-/// A record with its number.
-pub type Numbered = (u64, Json);
-
-/// Why the store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another agent, or a reader, has it open.
-    #[error("{0} is in use by a running agent; stop it first")]
-    InUse(PathBuf),
-    /// There is none.
-    #[error("{0} does not exist: this is no edge's data folder")]
-    Missing(PathBuf),
-    /// The disk or the file does not allow it.
-    #[error("{path}: {cause}")]
-    Disk {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: String,
-    },
-    /// What is in it is not what an edge writes.
-    #[error("{path}: {cause}; if it is damaged, move it away and the edge starts anew")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: String,
-    },
-}
-
-#[cfg(feature = "disk")]
-impl From<DatabaseError> for StoreError {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::InUse(path) => Self::InUse(path),
-            DatabaseError::Damaged { path, cause } => Self::Content { path, cause },
-            DatabaseError::Disk { path, cause } => Self::Disk { path, cause },
-        }
-    }
-}
 
 /// An edge's store.
 pub enum Store {

@@ -12,7 +12,8 @@ use flotilla_machine::{DatabaseFile, Redb};
 use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane};
 use flotilla_schemas::{AppId, EpochId, Json};
 
-use super::{APP_KEYS_BYTES_MAX, Numbered, StoreError};
+use super::error::StoreError;
+use super::kept::{APP_KEYS_BYTES_MAX, Numbered};
 
 const JOURNAL: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("journal");
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");

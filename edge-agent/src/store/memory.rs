@@ -9,7 +9,7 @@ use edge_core::{Found, Persist};
 use flotilla_schemas::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Lane};
 use flotilla_schemas::{AppId, EpochId, Json};
 
-use super::{APP_KEYS_BYTES_MAX, Numbered};
+use super::kept::{APP_KEYS_BYTES_MAX, Numbered};
 
 /// A store in memory.
 pub struct Memory(Mutex<Kept>);
