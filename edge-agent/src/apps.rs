@@ -152,7 +152,7 @@ pub fn unreadable(error: ShelfError) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "disk"))]
 mod tests {
     use super::*;
     use flotilla_schemas::{Artifact, Digest};
