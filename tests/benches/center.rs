@@ -67,7 +67,7 @@ fn status(edge: &str) -> Value {
 
 fn row(edge: &str, app: usize) -> Value {
     let more = json!({
-        "app": format!("app-{app}"), "installed": "1.0.0", "latest": "1.0.0", "state": "installed", "since": 0,
+        "kind": "app", "name": format!("app-{app}"), "installed": "1.0.0", "latest": "1.0.0", "state": "installed", "since": 0,
         "waits": "", "replaced_by": "", "loads": 1, "downloads": 1,
     });
     with(meta(edge), more)
@@ -103,7 +103,7 @@ fn hold() {
     let mut longest = Duration::ZERO;
     for n in 0..EDGES {
         let edge = format!("edge-{n:05}");
-        let rows = (0..APPS).map(|app| (format!("app/app-{app}"), row(&edge, app)));
+        let rows = (0..APPS).map(|app| (format!("release/app/app-{app}"), row(&edge, app)));
         for (rest, message) in std::iter::once(("status".to_owned(), status(&edge))).chain(rows) {
             let input = said(&edge, &rest, &message);
             timed(&mut longest, || core.handle(input, now(0)));
