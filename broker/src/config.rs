@@ -13,7 +13,7 @@ use crate::limits::Limits;
 /// What a broker is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen. Port 0 takes a free one: see [`Running::local_addrs`].
+    /// Where to listen. Port 0 takes a free one: see [`Running::local_addrs`](crate::Running::local_addrs).
     pub listeners: Vec<Listener>,
     /// Folder for what must survive; made if it is missing. One broker at a time.
     pub data: PathBuf,

@@ -58,7 +58,7 @@ pub struct Entry {
         value_name = "FILE"
     )]
     pub token_file: Option<PathBuf>,
-    /// The user whose token it is [default: edge-ID or center-ID, with @FLEET unless the fleet's name is fleet]
+    /// The user whose token it is (default: edge-ID or center-ID, with @FLEET unless the fleet's name is fleet)
     #[arg(
         long = "broker-user",
         env = "FLOTILLA_BROKER_USER",

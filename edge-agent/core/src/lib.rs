@@ -17,8 +17,8 @@
 //!                              └────▶ effects, reports
 //! ```
 //!
-//! Each room has its own state and its own tests; each is given the one way [out](out) to speak through; what one needs
-//! of another it gives back, and [`core`](core) alone passes it on. Nothing here reads a clock, draws chance, or
+//! Each room has its own state and its own tests; each is given the one way `out` to speak through; what one needs
+//! of another it gives back, and `core` alone passes it on. Nothing here reads a clock, draws chance, or
 //! iterates in an order that is not its own.
 
 mod command;
