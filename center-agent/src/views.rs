@@ -26,10 +26,16 @@ pub struct Views(RwLock<BTreeMap<EdgeId, Shown>>);
 impl Views {
     /// Brings up to date what is shown of these edges.
     pub fn refresh(&self, core: &Core, touched: &BTreeSet<EdgeId>) {
-        let shown: Vec<_> =
-            touched.iter().filter_map(|edge| Some((edge.clone(), show(core, edge)?))).collect();
-        if !shown.is_empty() {
-            self.0.write().unwrap_or_else(PoisonError::into_inner).extend(shown);
+        let shown: Vec<_> = touched.iter().map(|edge| (edge, show(core, edge))).collect();
+        if shown.is_empty() {
+            return;
+        }
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (edge, shown) in shown {
+            match shown {
+                Some(shown) => _ = all.insert(edge.clone(), shown),
+                None => _ = all.remove(edge),
+            }
         }
     }
 
@@ -65,4 +71,47 @@ impl Views {
 fn show(core: &Core, edge: &EdgeId) -> Option<Shown> {
     let faults = core.faults(Some(edge), None).into_iter().map(Arc::new).collect();
     Some(Shown { edge: Arc::new(core.summary(edge)?), faults })
+}
+
+#[cfg(test)]
+mod tests {
+    use center_core::{Config, Row};
+    use flotilla_schemas::fleet::Fleet;
+    use flotilla_schemas::sign::SecretKey;
+    use flotilla_schemas::time::Now;
+    use flotilla_schemas::{Digest, FleetId};
+    use serde_json::json;
+
+    use super::*;
+
+    fn core(rows: Vec<Row>) -> Core {
+        let (fleet, centers) = (FleetId::default(), Vec::new());
+        let fleet =
+            Fleet { fleet, era: 1, durable: 1, centers, operators: Vec::new(), publishers: Vec::new() };
+        let (center, session) = ("c1".parse().unwrap(), "s".parse().unwrap());
+        let config = Config { center, fleet, session, agent: "0".into(), records: 0 };
+        Core::from_records(config, rows, Now::new(0, 0))
+    }
+
+    fn edge() -> Row {
+        let key = SecretKey::from_seed("e1".parse().unwrap(), [1; 32]).public();
+        let status = json!({
+            "v": 1, "edge": "e1", "session": "s1", "seq": 1, "ts": 0, "clock_ok": true, "fleet": FleetId::default(),
+            "key": key, "mode": "operating", "services": 0, "apps_loaded": 0, "faults_open": 0, "journal_epoch": "x",
+            "journal_head_0": 0, "journal_head_1": 0, "journal_head_2": 0, "journal_unacked": 0,
+            "desired_digest": Digest::of(b""), "n_max": 0, "catalog": 0, "memory_bytes": 0, "disk_free_bytes": 0,
+            "runtime": "r", "agent": "0",
+        });
+        serde_json::from_value(json!({ "edge": { "key": key, "status": status, "heard_ts": 0 } })).unwrap()
+    }
+
+    #[test]
+    fn an_edge_is_shown_for_as_long_as_the_core_knows_it() {
+        let (views, id) = (Views::default(), "e1".parse().unwrap());
+        let touched = BTreeSet::from([EdgeId::clone(&id)]);
+        views.refresh(&core(vec![edge()]), &touched);
+        assert!(views.knows(&id) && views.edges().len() == 1);
+        views.refresh(&core(Vec::new()), &touched);
+        assert!(!views.knows(&id) && views.edges().is_empty());
+    }
 }

@@ -43,7 +43,10 @@ impl Core {
                 self.retain_desired_of_all(cause);
             }
             Body::Service(part) => part.on.keys().for_each(|edge| self.retain_desired(edge, cause)),
-            Body::Edge(edge) => self.settle(edge, cause, step),
+            Body::Edge(edge) => {
+                step.touched.insert(edge.edge.clone());
+                self.settle(edge, cause, step);
+            }
             Body::Countermeasures(_) => self.retain_desired_of_all(cause),
         }
     }
